@@ -1,0 +1,210 @@
+"""``params.yaml``: every value the pipeline can be given, validated as a whole before any work.
+
+A stage calls :func:`load_params` and passes plain values on; no other module opens the file. Unknown keys are
+refused, all faults are reported at once, each by its full key. The file is read as YAML 1.2, as DVC does
+(under YAML 1.1 ``on`` would be a truth value and ``1e-05`` a text).
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import ParamsError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+
+
+class Section(BaseModel):
+    """A block of ``params.yaml``: every key must be present, none may be unknown, nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DatasetParams(Section):
+    """Which data set, how its annotations are read, and how clips are cut."""
+
+    name: FolderName
+    format: Literal["synthetic", "ave", "csv"]
+    videos: Annotated[str, Field(min_length=1)]
+    num_segments: Count
+    segment_seconds: Positive
+    min_coverage: Fraction
+
+
+class ExtractParams(Section):
+    """How extraction uses the machine; nothing here is part of a feature's recipe."""
+
+    device: Device
+    batch_size: Count
+    num_workers: Annotated[int, Field(ge=0)]
+    shard_size: Count
+
+
+class VisualParams(Section):
+    """The recipe of the visual features."""
+
+    backbone: Literal["vgg19"]
+    weights: Annotated[str, Field(min_length=1)]
+    weights_sha256: Sha256 | None
+    weights_seed: Seed
+    sampling: Literal["frames", "time"]
+    frames_per_segment: Count
+    precision: Literal["float32", "bfloat16"]
+    storage: Literal["float16", "float32"]
+    max_failed_fraction: Fraction
+
+
+class AudioParams(Section):
+    """The recipe of the audio features."""
+
+    weights: Annotated[str, Field(min_length=1)]
+    weights_sha256: Sha256 | None
+    weights_seed: Seed
+    storage: Literal["float16", "float32"]
+    max_failed_fraction: Fraction
+
+
+class AvpspParams(Section):
+    """L_avpsp, the pair-similarity loss between the modalities of one segment."""
+
+    weight: NonNegative
+
+
+class SpsaParams(Section):
+    """L_spsa, the segment-level contrastive loss."""
+
+    weight: NonNegative
+    form: Literal["paper", "released"]
+    temperature: Positive
+
+
+class VpsaParams(Section):
+    """L_vpsa, the video-level contrastive loss."""
+
+    weight: NonNegative
+    margin: NonNegative
+    num_negatives: Count
+
+
+class ScheduleParams(Section):
+    """What full and weak supervision share."""
+
+    tau: Fraction
+    batch_size: Count
+    num_epochs: Count
+    learning_rate: Positive
+    milestones: list[Count]
+    learning_rate_factor: Annotated[float, Field(gt=0, le=1)]
+    max_gradient_norm: Positive | None
+    vpsa: VpsaParams
+
+    @model_validator(mode="after")
+    def _milestones_increase(self) -> Self:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError("milestones must be increasing epochs, each once")
+        return self
+
+
+class FullParams(ScheduleParams):
+    """Training with a label per segment."""
+
+    avpsp: AvpspParams
+    spsa: SpsaParams
+
+
+class WeakParams(ScheduleParams):
+    """Training with one category per clip."""
+
+
+class TrainParams(Section):
+    """The method, its supervision, and the settings of either supervision."""
+
+    method: Literal["cpsp", "psp"]
+    supervision: Literal["full", "weak"]
+    seed: Seed
+    device: Device
+    precision: Literal["float32", "float64"]
+    full: FullParams
+    weak: WeakParams
+
+
+class EvaluateParams(Section):
+    """How scores are given an interval."""
+
+    num_resamples: Count
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+
+
+class ReportParams(Section):
+    """How much the report shows."""
+
+    num_clips: Count
+
+
+class Params(Section):
+    """The whole of ``params.yaml``."""
+
+    dataset: DatasetParams
+    extract: ExtractParams
+    visual: VisualParams
+    audio: AudioParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    report: ReportParams
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and validate `path`.
+
+    Raises
+    ------
+    ParamsError
+        If the file is missing or no YAML, or names every faulty key: wrong, missing and unknown ones together.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path)
+    except OSError as error:
+        raise ParamsError(
+            f"{path}: expected the parameters, found no readable file; run from the repository's root, or `python -m pipeline use synthetic`"
+        ) from error
+    except YAMLError as error:
+        line = " ".join(str(error).split())
+        raise ParamsError(f"{path}: expected YAML 1.2, found {line}; mend the line it names") from error
+    if not isinstance(content, dict):
+        raise ParamsError(
+            f"{path}: expected sections such as `train:`, found {type(content).__name__}; "
+            "start again from `python -m pipeline use synthetic`"
+        )
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ParamsError(_describe(path, error)) from error
+
+
+def _describe(path: Path, error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors(include_url=False):
+        key = ".".join(str(part) for part in fault["loc"]) or "(file)"
+        if fault["type"] == "missing":
+            faults.append(f"{key}: expected a value, found none")
+        elif fault["type"] == "extra_forbidden":
+            faults.append(f"{key}: expected no such key, found {fault['input']!r}")
+        else:
+            faults.append(f"{key}: {_lower_first(fault['msg'])}, found {fault['input']!r}")
+    return f"{path} has {len(faults)} faulty key{'s' * (len(faults) > 1)}: {'; '.join(faults)}"
+
+
+def _lower_first(text: str) -> str:
+    text = text.replace("Input should be", "expected").replace("Value error, ", "expected ")
+    return text[:1].lower() + text[1:]
