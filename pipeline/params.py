@@ -37,7 +37,7 @@ class DatasetParams(Section):
     format: Literal["synthetic", "ave", "csv"]
     videos: Annotated[str, Field(min_length=1)]
     num_segments: Count
-    segment_seconds: Positive
+    segment_seconds: Annotated[float, Field(ge=0.96)]  # VGGish hears the first 0.96 s of a segment
     min_coverage: Fraction
 
 
@@ -176,7 +176,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         content = YAML(typ="safe", pure=True).load(path)
     except OSError as error:
         raise ParamsError(
-            f"{path}: expected the parameters, found no readable file; run from the repository's root, or `python -m pipeline use synthetic`"
+            f"{path}: expected the parameters, found no readable file; "
+            "run from the repository's root, or write it with `python -m pipeline use synthetic`"
         ) from error
     except YAMLError as error:
         line = " ".join(str(error).split())

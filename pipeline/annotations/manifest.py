@@ -79,10 +79,7 @@ class Manifest:
         write_csv(
             folder / "videos.csv",
             VIDEO_COLUMNS,
-            (
-                {key: "" if value is None else value for key, value in vars(video).items()}
-                for video in self.videos
-            ),
+            ({key: "" if value is None else value for key, value in vars(video).items()} for video in self.videos),
         )
         write_text(folder / "categories.txt", "".join(f"{name}\n" for name in self.categories))
 

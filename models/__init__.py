@@ -1,0 +1,1 @@
+"""Networks and losses: tensors in, tensors out; nothing here reads a file or knows of the pipeline."""

@@ -1,0 +1,76 @@
+"""From fused segments to answers: which segments hold an event, and of which category the clip is.
+
+Axes: B clip, T segment, D feature, C category (background is not one of them).
+"""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+Pooling = Literal["mean", "max"]
+
+
+class LocalizationHeads(nn.Module):
+    """Event relevance of each segment and category of each clip, both linear in the fused features.
+
+    Parameters
+    ----------
+    num_features : int
+        D, of the fused features.
+    num_categories : int
+        C.
+    pooling : {"mean", "max"}, optional
+        How segments are pooled over time before the category is judged.
+
+    Raises
+    ------
+    ValueError
+        If the pooling is unknown or there is no category.
+    """
+
+    def __init__(self, *, num_features: int, num_categories: int, pooling: Pooling = "mean") -> None:
+        super().__init__()
+        if pooling not in ("mean", "max"):
+            raise ValueError(f"pooling: expected 'mean' or 'max', found {pooling!r}")
+        if num_categories < 1:
+            raise ValueError(f"num_categories: expected at least 1, found {num_categories}")
+        self.pooling = pooling
+        self.relevance = nn.Linear(num_features, 1)
+        self.category = nn.Linear(num_features, num_categories)
+
+    def forward(self, fusion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Judge the fused features (B, T, D).
+
+        Returns
+        -------
+        event_logits : torch.Tensor, shape (B, T)
+            Positive where an event is more likely than background.
+        category_logits : torch.Tensor, shape (B, C)
+            Of the clip.
+        """
+        pooled = fusion.mean(dim=1) if self.pooling == "mean" else fusion.max(dim=1).values
+        return self.relevance(fusion).squeeze(-1), self.category(pooled)
+
+
+def weak_clip_probabilities(event_logits: torch.Tensor, category_logits: torch.Tensor) -> torch.Tensor:
+    """Combine both heads into one prediction per clip, which clip labels alone can train.
+
+    For category c: the softmax over categories of max_t sigmoid(event_logits[t]) · category_logits[c]. The
+    maximum is taken per category, so that a negative category logit picks the *least* eventful segment.
+
+    Parameters
+    ----------
+    event_logits : torch.Tensor, shape (B, T)
+        Event relevance.
+    category_logits : torch.Tensor, shape (B, C)
+        Category of the clip.
+
+    Returns
+    -------
+    torch.Tensor, shape (B, C)
+        Probabilities; they sum to one over the categories.
+    """
+    relevance = torch.sigmoid(event_logits)
+    segment_logits = relevance.unsqueeze(-1) * category_logits.unsqueeze(1)
+    return torch.softmax(segment_logits.max(dim=1).values, dim=-1)

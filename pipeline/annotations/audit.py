@@ -1,0 +1,210 @@
+"""What a data set's annotations and files hold, and what in them should make one careful.
+
+The audit changes nothing: clips that share a video, ids in two splits, missing videos stay as they are and are
+counted. Lists hold the first :data:`MAX_ITEMS` items beside the number of all.
+"""
+
+import html
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Any
+
+from pipeline.annotations.manifest import SPLITS, Manifest
+from pipeline.annotations.rules import Annotations
+
+MAX_ITEMS = 100
+MAX_ITEMS_IN_TEXT = 10
+
+
+def audit(name: str, annotations: Annotations, manifest: Manifest) -> dict[str, Any]:
+    """Return what ``audit.json`` holds.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    annotations : Annotations
+        What the annotation file says.
+    manifest : Manifest
+        The clips and videos made of it.
+
+    Returns
+    -------
+    dict
+        Counts (`num_*`); `splits`, `categories` and `event_length_clips` as nested dicts; every list as
+        ``{"count": …, "items": […]}``.
+    """
+    clips, videos = manifest.clips, manifest.videos
+    num_segments = len(clips[0].events) if clips else 0
+    clips_of_video = Counter(clip.video_id for clip in clips)
+    splits_of_video: defaultdict[str, set[str]] = defaultdict(set)
+    num_of_category: dict[str, Counter[str]] = {category: Counter() for category in manifest.categories}
+    lengths: Counter[int] = Counter()
+    num_clips: Counter[str] = Counter()
+    num_event_segments: Counter[str] = Counter()
+    for clip in clips:
+        length = clip.events.count("1")
+        splits_of_video[clip.video_id].add(clip.split)
+        num_of_category[clip.category][clip.split] += 1
+        lengths[length] += 1
+        num_clips[clip.split] += 1
+        num_event_segments[clip.split] += length
+    num_videos = Counter(split for splits in splits_of_video.values() for split in splits)
+
+    ids_of_content: defaultdict[str, list[str]] = defaultdict(list)
+    for video in videos:
+        if video.sha256 and video.size_bytes:
+            ids_of_content[video.sha256].append(video.video_id)
+    return {
+        "dataset": name,
+        "num_rows": annotations.num_rows,
+        "num_clips": len(clips),
+        "num_videos": len(videos),
+        "num_categories": len(manifest.categories),
+        "num_segments": num_segments,
+        "num_bytes": sum(video.size_bytes or 0 for video in videos),
+        "background_share": _background_share(num_event_segments.total(), num_clips.total(), num_segments),
+        "splits": {
+            split: {
+                "num_clips": num_clips[split],
+                "num_videos": num_videos[split],
+                "background_share": _background_share(num_event_segments[split], num_clips[split], num_segments),
+            }
+            for split in SPLITS
+        },
+        "categories": {
+            category: {split: counts[split] for split in SPLITS} for category, counts in num_of_category.items()
+        },
+        "event_length_clips": {str(length): lengths[length] for length in range(num_segments + 1)},
+        "qualities": annotations.qualities,
+        "missing_videos": _listed(video.video_id for video in videos if video.size_bytes is None),
+        "empty_videos": _listed(video.video_id for video in videos if video.size_bytes == 0),
+        "duplicate_videos": _listed(
+            {"video_ids": ids, "splits": [s for s in SPLITS if any(s in splits_of_video[i] for i in ids)]}
+            for ids in ids_of_content.values()
+            if len(ids) > 1
+        ),
+        "videos_with_several_clips": _listed(id_ for id_, count in clips_of_video.items() if count > 1),
+        "videos_in_two_splits": {
+            f"{one}/{other}": _listed(
+                id_ for id_, splits in splits_of_video.items() if one in splits and other in splits
+            )
+            for one, other in combinations(SPLITS, 2)
+        },
+        "clips_without_event": _listed(clip.clip_id for clip in clips if "1" not in clip.events),
+        "rows_without_split": _listed(annotations.rows_without_split),
+        "categories_without_training_clips": _listed(
+            category for category, counts in num_of_category.items() if not counts["train"]
+        ),
+    }
+
+
+def _background_share(num_event_segments: int, num_clips: int, num_segments: int) -> float | None:
+    """Return the share of segments without an event; None without segments."""
+    total = num_clips * num_segments
+    return round(1 - num_event_segments / total, 6) if total else None
+
+
+def _listed(items: Iterable[Any]) -> dict[str, Any]:
+    items = list(items)
+    return {"count": len(items), "items": items[:MAX_ITEMS]}
+
+
+def audit_markdown(report: dict[str, Any]) -> str:
+    """Return the audit as a page for people; names from the data set are escaped."""
+    lines = [
+        f"# Audit of {_escape(report['dataset'])}",
+        "",
+        f"{report['num_rows']} rows, {report['num_clips']} clips, {report['num_videos']} videos "
+        f"({report['num_bytes'] / 1e6:.1f} MB), {report['num_categories']} categories; "
+        f"{_percent(report['background_share'])} of the segments are background.",
+        "",
+        "## Worth a look",
+        "",
+    ]
+    lines += [f"- {text}" for text in _findings(report)] or ["Nothing."]
+    lines += [
+        "",
+        "## Splits",
+        "",
+        *_table(
+            ("split", "clips", "videos", "background"),
+            [
+                (split, row["num_clips"], row["num_videos"], _percent(row["background_share"]))
+                for split, row in report["splits"].items()
+            ],
+        ),
+    ]
+    lines += [
+        "",
+        "## Event segments per clip",
+        "",
+        *_table(("event segments", "clips"), list(report["event_length_clips"].items())),
+    ]
+    if report["qualities"]:
+        lines += ["", "## Quality as annotated", "", *_table(("quality", "rows"), list(report["qualities"].items()))]
+    lines += [
+        "",
+        "## Clips per category",
+        "",
+        *_table(
+            ("class", "category", *SPLITS),
+            [
+                (index, category, *counts.values())
+                for index, (category, counts) in enumerate(report["categories"].items())
+            ],
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _findings(report: dict[str, Any]) -> list[str]:
+    findings = [
+        ("missing videos", report["missing_videos"]),
+        ("videos of zero bytes", report["empty_videos"]),
+        ("groups of videos with the same content", report["duplicate_videos"]),
+        ("videos that carry several clips", report["videos_with_several_clips"]),
+        *(
+            (f"videos in both {' and '.join(pair.split('/'))}", listed)
+            for pair, listed in report["videos_in_two_splits"].items()
+        ),
+        ("clips without an event segment", report["clips_without_event"]),
+        ("rows in no split, left out", report["rows_without_split"]),
+        ("categories without training clips", report["categories_without_training_clips"]),
+    ]
+    return [f"{text}: {listed['count']} ({_first(listed)})" for text, listed in findings if listed["count"]]
+
+
+def _first(listed: dict[str, Any]) -> str:
+    items = listed["items"][:MAX_ITEMS_IN_TEXT]
+    more = ", …" if listed["count"] > len(items) else ""
+    return ", ".join(_duplicates(item) if isinstance(item, dict) else _code(item) for item in items) + more
+
+
+def _duplicates(group: dict[str, list[str]]) -> str:
+    ids = group["video_ids"]
+    more = " = …" if len(ids) > MAX_ITEMS_IN_TEXT else ""
+    return f"{' = '.join(map(_code, ids[:MAX_ITEMS_IN_TEXT]))}{more} in {' and '.join(group['splits'])}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    cells = [header, ["---"] * len(header), *([_escape(str(cell)) for cell in row] for row in rows)]
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def _escape(text: str) -> str:
+    """Return `text` so that Markdown shows it as it is: no HTML, no link, no cell of its own."""
+    text = html.escape(text, quote=False)
+    for character in "|`[]*":
+        text = text.replace(character, f"&#{ord(character)};")
+    return text
+
+
+def _code(text: str) -> str:
+    """Return `text` as inline code, inside which Markdown changes nothing."""
+    return f"`{text.replace('`', chr(39))}`"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"

@@ -1,0 +1,264 @@
+"""AVE as distributed: ``Annotations.txt`` and a split, either as row numbers or as rows.
+
+``Annotations.txt``
+    ``Category&VideoID&Quality&Start&End``, seconds; the official archive starts with a header line, the copies
+    that go with the released features do not.
+``train_order.h5``, ``val_order.h5``, ``test_order.h5``
+    Data set ``order``: row numbers of ``Annotations.txt`` from 0, not counting the header.
+``trainSet.txt``, ``valSet.txt``, ``testSet.txt``
+    Rows as in ``Annotations.txt``.
+
+Either form of the split will do; where both are present they must agree.
+
+Class order: a category's class index is its place in the order in which ``Annotations.txt`` first names it (Church
+bell 0, Male speech 1, Bark 2, …, Mandolin 27; not alphabetical), and background is index 28, last. Checked: labels
+derived so equal the released ``mil_labels.h5`` (4143, 29) row for row. New categories at the end of the file move no
+old one.
+
+The rendered data set (format ``synthetic``) is written in the same form.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.annotations.manifest import SPLITS, Clip
+from pipeline.annotations.rules import (
+    Annotations,
+    Faults,
+    event_segments,
+    fault_of_id,
+    fault_of_name,
+    parse_interval,
+    read_text,
+    segment_nanoseconds,
+    shorten,
+    videos_folder,
+)
+from pipeline.errors import AnnotationError, explain
+from pipeline.params import DatasetParams
+
+FIELDS = ("Category", "VideoID", "Quality", "Start", "End")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of ``Annotations.txt`` as it is written, with its line number from 1."""
+
+    line: int
+    fields: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The line."""
+        return "&".join(self.fields)
+
+
+def read_ave(params: DatasetParams, raw: Path) -> Annotations:
+    """Read ``Annotations.txt`` and the split from `raw`.
+
+    A row's `clip_id` is its video id; further rows of the same video are ``<video_id>~2``, ``<video_id>~3``.
+
+    Raises
+    ------
+    AnnotationError
+        If a file is missing or contradicts the format, or two forms of the split disagree.
+    """
+    remedy = f"put the data set's files there, see data/{params.name}/README.md"
+    path = raw / "Annotations.txt"
+    folder = videos_folder(params)
+    rows = read_rows(path, remedy=remedy)
+    if not rows:
+        raise AnnotationError(explain(path, expected="a row per clip", found="none", remedy=remedy))
+    parsed = _check_rows(path, rows, params)
+    splits = _read_splits(raw, rows, remedy=remedy)
+
+    clips, clip_ids = [], set()
+    num_rows_of_video: Counter[str] = Counter()
+    for row, events, split in zip(rows, parsed, splits, strict=True):
+        category, video_id = row.fields[:2]
+        num_rows_of_video[video_id] += 1
+        number = num_rows_of_video[video_id]
+        clip_id = video_id if number == 1 else f"{video_id}~{number}"
+        if clip_id in clip_ids:
+            raise AnnotationError(
+                explain(
+                    f"{path} line {row.line}",
+                    expected="an id of its own for every clip",
+                    found=f"{shorten(clip_id)} twice",
+                    remedy="rename the video whose id ends so",
+                )
+            )
+        clip_ids.add(clip_id)
+        if split is not None:
+            clips.append(Clip(clip_id, video_id, f"{folder}{video_id}.mp4", category, events, split))
+    return Annotations(
+        clips=tuple(clips),
+        categories=tuple(dict.fromkeys(row.fields[0] for row in rows)),
+        num_rows=len(rows),
+        rows_without_split=tuple(row.text for row, split in zip(rows, splits, strict=True) if split is None),
+        qualities=dict(Counter(row.fields[2] for row in rows).most_common()),
+    )
+
+
+def read_rows(path: Path, *, remedy: str) -> list[Row]:
+    """Read a file of ``Category&VideoID&Quality&Start&End`` lines; a header line is skipped."""
+    lines = read_text(path, remedy=remedy).split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    faults = Faults(path)
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        fields = tuple(part.strip() for part in line.split("&"))
+        if len(fields) != len(FIELDS):
+            # An empty line is refused, not skipped: row numbers of the split count lines.
+            faults.add(
+                number, expected="&".join(FIELDS), found=shorten(line), remedy="write five fields separated by &"
+            )
+        elif number > 1 or fields[1].casefold() != "videoid":
+            rows.append(Row(number, fields))
+    faults.raise_if_any()
+    return rows
+
+
+def _check_rows(path: Path, rows: list[Row], params: DatasetParams) -> list[str]:
+    """Refuse faulty rows, all together; return the events of each."""
+    faults = Faults(path)
+    first_line: dict[tuple[str, ...], int] = {}
+    events = []
+    for row in rows:
+        category, video_id, _, start, end = row.fields
+        if fault := fault_of_name(category):
+            faults.add(row.line, expected="a category", found=fault, remedy="name what happens")
+        if fault := fault_of_id(video_id):
+            faults.add(
+                row.line,
+                expected="an id that can be a file name",
+                found=fault,
+                remedy="rename the video and its row",
+            )
+        if row.fields in first_line:
+            faults.add(
+                row.line,
+                expected="every row once",
+                found=f"line {first_line[row.fields]} again",
+                remedy="delete one",
+            )
+        first_line.setdefault(row.fields, row.line)
+        interval = parse_interval(start, end, params)
+        if isinstance(interval, str):
+            faults.add(
+                row.line,
+                expected="start and end in seconds within the clip",
+                found=interval,
+                remedy="mend the row, or dataset.num_segments if clips are longer",
+            )
+            continue
+        events.append(event_segments([interval], params.num_segments, segment_nanoseconds(params)))
+    faults.raise_if_any()
+    return events
+
+
+def _read_splits(raw: Path, rows: list[Row], *, remedy: str) -> list[str | None]:
+    """Return the split of each row, None where no split names it."""
+    order_paths = [raw / f"{split}_order.h5" for split in SPLITS]
+    set_paths = [raw / f"{split}Set.txt" for split in SPLITS]
+    found = {path for path in (*order_paths, *set_paths) if path.exists()}
+    orders, sets = found & set(order_paths), found & set(set_paths)
+    if not found or (orders and len(orders) < len(SPLITS)) or (sets and len(sets) < len(SPLITS)):
+        names = ", ".join(path.name for path in sorted(found)) or "none of them"
+        raise AnnotationError(
+            explain(
+                raw,
+                expected="trainSet.txt, valSet.txt, testSet.txt, or train_order.h5, val_order.h5, test_order.h5",
+                found=names,
+                remedy=remedy,
+            )
+        )
+    from_orders = _splits_from_orders(order_paths, rows) if orders else None
+    from_sets = _splits_from_sets(set_paths, rows, remedy=remedy) if sets else None
+    if from_orders is None:
+        return from_sets or []
+    if from_sets is None:
+        return from_orders
+    for row, by_order, by_set in zip(rows, from_orders, from_sets, strict=True):
+        if by_order != by_set:
+            raise AnnotationError(
+                explain(
+                    f"{raw / 'Annotations.txt'} line {row.line}, {shorten(row.text)}",
+                    expected=f"the same split in both forms, {by_order or 'none'} by *_order.h5",
+                    found=f"{by_set or 'none'} by *Set.txt",
+                    remedy="delete the form that is wrong",
+                )
+            )
+    return from_orders
+
+
+def _splits_from_orders(paths: list[Path], rows: list[Row]) -> list[str | None]:
+    splits: list[str | None] = [None] * len(rows)
+    for split, path in zip(SPLITS, paths, strict=True):
+        for place, number in enumerate(_read_order(path)):
+            if not 0 <= number < len(rows):
+                found, expected = f"row {number}", f"row numbers from 0 to {len(rows) - 1}"
+            elif (other := splits[number]) is not None:
+                found, expected = f"row {number}, which is in {other} already", "every row in one split, once"
+            else:
+                splits[number] = split
+                continue
+            raise AnnotationError(
+                explain(
+                    f"{path} place {place}",
+                    expected=expected,
+                    found=found,
+                    remedy="use the Annotations.txt and the orders of one release",
+                )
+            )
+    return splits
+
+
+def _read_order(path: Path) -> list[int]:
+    remedy = "download it again"
+    try:
+        with h5py.File(path, "r") as file:
+            data = file.get("order")
+            if not isinstance(data, h5py.Dataset):
+                found = f"{sorted(file)}"
+            elif data.ndim != 1 or not np.issubdtype(data.dtype, np.integer):
+                found = f"shape {data.shape}, {data.dtype}"
+            else:
+                return [int(number) for number in data[:]]
+    except OSError as error:
+        raise AnnotationError(explain(path, expected="an HDF5 file", found="none that opens", remedy=remedy)) from error
+    raise AnnotationError(
+        explain(path, expected="data set `order`, whole numbers in one row", found=found, remedy=remedy)
+    )
+
+
+def _splits_from_sets(paths: list[Path], rows: list[Row], *, remedy: str) -> list[str | None]:
+    place = {row.fields: index for index, row in enumerate(rows)}
+    splits: list[str | None] = [None] * len(rows)
+    for split, path in zip(SPLITS, paths, strict=True):
+        faults = Faults(path)
+        for row in read_rows(path, remedy=remedy):
+            index = place.get(row.fields)
+            if index is None:
+                faults.add(
+                    row.line,
+                    expected="a row of Annotations.txt",
+                    found=shorten(row.text),
+                    remedy="use the files of one release",
+                )
+            elif (other := splits[index]) is not None:
+                faults.add(
+                    row.line,
+                    expected="every row in one split, once",
+                    found=f"{shorten(row.text)}, which is in {other} already",
+                    remedy="delete one",
+                )
+            else:
+                splits[index] = split
+        faults.raise_if_any()
+    return splits

@@ -1,0 +1,225 @@
+"""A data set of one's own: ``clips.csv``, one row per event.
+
+::
+
+    path,category,start,end,split
+    dog1.mp4,Bark,0,3.5,train
+    dog1.mp4,Bark,6,10,train        a second event of the same clip
+    street/bus.mp4,Bus,,,val        a clip in which the event is nowhere both seen and heard
+
+`path` is relative to the folder of the videos and stays inside it; `start` and `end` are seconds; `split` is train,
+val or test. Rows of one path are one clip: they share category and split. Both seconds empty says that the whole clip
+is background (it still has a category, as AVE's one 0-0 row has), so no other row of that clip may stand beside it.
+Columns may stand in any order; empty lines are skipped, spaces around values ignored.
+
+A clip's id is its path without the suffix, with ``__`` for ``/``. Classes are numbered in the order in which the file
+first names them, so rows added at the end move nothing.
+"""
+
+import csv
+import io
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.annotations.manifest import SPLITS, Clip
+from pipeline.annotations.rules import (
+    Annotations,
+    Faults,
+    event_segments,
+    fault_of_id,
+    fault_of_name,
+    fault_of_path,
+    parse_interval,
+    read_text,
+    segment_nanoseconds,
+    shorten,
+    videos_folder,
+)
+from pipeline.errors import AnnotationError, explain
+from pipeline.params import DatasetParams
+
+COLUMNS = ("path", "category", "start", "end", "split")
+
+_SUFFIX = re.compile(r"(?<=[^/])\.[^./]*$")
+
+
+@dataclass
+class _Clip:
+    """The rows of one path: from its first line on, an interval per row, None where both seconds are empty."""
+
+    line: int
+    video_id: str
+    category: str
+    split: str
+    intervals: dict[tuple[int, int] | None, int] = field(default_factory=dict)
+
+
+def read_csv_table(params: DatasetParams, raw: Path) -> Annotations:
+    """Read ``clips.csv`` from `raw`.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is missing, has no rows or another header, or names every faulty row: the first ten and their
+        number.
+    """
+    path = raw / "clips.csv"
+    remedy = f"write it as data/{params.name}/README.md shows"
+    faults = Faults(path)
+    clips: dict[str, _Clip] = {}
+    path_of_id: dict[str, str] = {}
+    num_rows = 0
+    for line, row in _rows(path, faults, remedy=remedy):
+        num_rows += 1
+        if not _check_values(line, row, faults):
+            continue
+        interval = _interval(line, row, params, faults)
+        if isinstance(interval, str):
+            continue
+        clip = clips.get(row["path"])
+        if clip is None:
+            clip = _Clip(line, _video_id(row["path"]), row["category"], row["split"])
+            clips[row["path"]] = clip
+            other = path_of_id.setdefault(clip.video_id, row["path"])
+            if other != row["path"]:
+                faults.add(
+                    line,
+                    expected="paths that differ before the suffix (/ counts as __)",
+                    found=f"{shorten(row['path'])} and {shorten(other)}",
+                    remedy="rename one of the videos",
+                )
+        _add_event(line, row, clip, interval, faults)
+    faults.raise_if_any()
+    if not clips:
+        raise AnnotationError(explain(path, expected="a row per event", found="none", remedy=remedy))
+    segment, folder = segment_nanoseconds(params), videos_folder(params)
+    return Annotations(
+        clips=tuple(
+            Clip(
+                clip_id=clip.video_id,
+                video_id=clip.video_id,
+                path=f"{folder}{name}",
+                category=clip.category,
+                events=event_segments(
+                    [interval for interval in clip.intervals if interval], params.num_segments, segment
+                ),
+                split=clip.split,
+            )
+            for name, clip in clips.items()
+        ),
+        categories=tuple(dict.fromkeys(clip.category for clip in clips.values())),
+        num_rows=num_rows,
+    )
+
+
+def _rows(path: Path, faults: Faults, *, remedy: str) -> list[tuple[int, dict[str, str]]]:
+    """Return line number and values of each row with the right number of values; note the others."""
+    reader = csv.reader(io.StringIO(read_text(path, remedy=remedy), newline=""), skipinitialspace=True, strict=True)
+    rows: list[tuple[int, dict[str, str]]] = []
+    columns: list[str] | None = None
+    try:
+        for values in reader:
+            values = [value.strip() for value in values]
+            if not any(values):
+                continue
+            if columns is None:
+                columns = values
+                if sorted(columns) != sorted(COLUMNS):
+                    break
+            elif len(values) != len(columns):
+                faults.add(
+                    reader.line_num,
+                    expected=f"{len(columns)} values",
+                    found=f"{len(values)}",
+                    remedy="put values that hold a comma in double quotes",
+                )
+            else:
+                rows.append((reader.line_num, dict(zip(columns, values, strict=True))))
+    except csv.Error as error:
+        raise AnnotationError(
+            explain(f"{path} line {reader.line_num}", expected="comma-separated values", found=error, remedy=remedy)
+        ) from error
+    if columns is None or sorted(columns) != sorted(COLUMNS):
+        raise AnnotationError(
+            explain(
+                path,
+                expected=f"the header {','.join(COLUMNS)}",
+                found="an empty file" if columns is None else shorten(",".join(columns)),
+                remedy="write it as the first line, separated by commas",
+            )
+        )
+    return rows
+
+
+def _check_values(line: int, row: dict[str, str], faults: Faults) -> bool:
+    """Note what is wrong with path, category and split; return whether nothing is."""
+    before = faults.count
+    if fault := fault_of_path(row["path"]) or fault_of_id(_video_id(row["path"])):
+        faults.add(
+            line,
+            expected="a path relative to the folder of the videos",
+            found=fault,
+            remedy="write it as folder/video.mp4",
+        )
+    if fault := fault_of_name(row["category"]):
+        faults.add(
+            line,
+            expected="a category",
+            found=fault,
+            remedy="name what happens; leave start and end empty if it is nowhere both seen and heard",
+        )
+    if row["split"] not in SPLITS:
+        faults.add(
+            line,
+            expected="split train, val or test",
+            found=shorten(row["split"]) if row["split"] else "nothing",
+            remedy="write one of them in lower case",
+        )
+    return faults.count == before
+
+
+def _interval(line: int, row: dict[str, str], params: DatasetParams, faults: Faults) -> tuple[int, int] | str | None:
+    """Return the row's event, None for an all-background clip; a text where a fault was noted."""
+    if not row["start"] and not row["end"]:
+        return None
+    interval = parse_interval(row["start"], row["end"], params)
+    if isinstance(interval, str):
+        faults.add(
+            line,
+            expected="start and end in seconds within the clip, or both empty",
+            found=interval,
+            remedy="mend the row, or dataset.num_segments if clips are longer",
+        )
+    return interval
+
+
+def _add_event(line: int, row: dict[str, str], clip: _Clip, interval: tuple[int, int] | None, faults: Faults) -> None:
+    """Add a row to its clip, or note how it contradicts the clip's other rows."""
+    for key, value in (("category", clip.category), ("split", clip.split)):
+        if row[key] != value:
+            faults.add(
+                line,
+                expected=f"one {key} per clip, {shorten(value)} as in line {clip.line}",
+                found=shorten(row[key]),
+                remedy="cut the video in two, or drop one of the rows",
+            )
+    if interval in clip.intervals:
+        faults.add(
+            line,
+            expected="every event once",
+            found=f"line {clip.intervals[interval]} again",
+            remedy="delete one of the rows",
+        )
+    elif clip.intervals and (interval is None or None in clip.intervals):
+        faults.add(
+            line,
+            expected="events, or one row with start and end empty",
+            found=f"both, here and in line {next(iter(clip.intervals.values()))}",
+            remedy="delete one of the rows",
+        )
+    clip.intervals.setdefault(interval, line)
+
+
+def _video_id(path: str) -> str:
+    return _SUFFIX.sub("", path).replace("/", "__")

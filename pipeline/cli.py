@@ -1,0 +1,77 @@
+"""The commands of ``python -m pipeline``."""
+
+import difflib
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import ParamsError, PipelineError, explain
+from pipeline.files import write_text
+from pipeline.params import load_params
+
+app = typer.Typer(
+    help="Commands beside `dvc repro`.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def main() -> None:
+    """Commands beside `dvc repro`."""
+
+
+@app.command()
+def use(
+    name: Annotated[str, typer.Argument(help="A folder under data/ with a preset.yaml, such as synthetic or ave.")],
+) -> None:
+    """Put a data set's params in place as params.yaml, showing what changes."""
+    presets = {path.parent.name: path for path in sorted(Path("data").glob("*/preset.yaml"))}
+    if name not in presets:
+        raise ParamsError(
+            explain(
+                f"data set {name!r}",
+                expected=", ".join(presets) or "a file data/<name>/preset.yaml",
+                found="no such preset",
+                remedy="run from the repository's root, or write that preset.yaml",
+            )
+        )
+    load_params(presets[name])
+    target = Path("params.yaml")
+    old = target.read_text(encoding="utf-8") if target.is_file() else ""
+    new = presets[name].read_text(encoding="utf-8")
+    if old == new:
+        typer.echo(f"params.yaml already is {presets[name]}")
+        return
+    difference = difflib.unified_diff(
+        old.splitlines(), new.splitlines(), "params.yaml", str(presets[name]), lineterm="", n=0
+    )
+    for line in difference:
+        typer.echo(line)
+    write_text(target, new)
+    typer.echo(f"params.yaml now is {presets[name]}; data/{name}/README.md says which files it expects")
+
+
+@app.command()
+def verify_cache(
+    cache: Annotated[Path, typer.Argument(help="Folder of DVC's cache.")] = Path(".dvc/cache/files/md5"),
+) -> None:
+    """Hash every file in DVC's cache again: a file changed through a link into it is not noticed by DVC."""
+    damaged = []
+    files = [path for path in sorted(cache.glob("??/*")) if path.is_file()]
+    for path in files:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+        if found != path.parent.name + path.name.removesuffix(".dir"):
+            damaged.append(path)
+    if damaged:
+        listed = ", ".join(str(path) for path in damaged[:10])
+        raise PipelineError(
+            explain(
+                cache,
+                expected="every file to have the hash it is named by",
+                found=f"{len(damaged)} of {len(files)} changed: {listed}",
+                remedy="delete these files and run `dvc repro`",
+            )
+        )
+    typer.echo(f"{len(files)} files, each with the hash it is named by")

@@ -1,0 +1,28 @@
+"""Which device to compute on."""
+
+import torch
+
+from pipeline.errors import ParamsError, explain
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device a `device` parameter stands for; ``auto`` is the first GPU, else the CPU.
+
+    Raises
+    ------
+    ParamsError
+        If a GPU is asked for that this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ParamsError(
+            explain(
+                f"device {name}",
+                expected=f"one of {torch.cuda.device_count()} GPUs",
+                found="none with that number",
+                remedy="write auto or cpu",
+            )
+        )
+    return device

@@ -1,0 +1,341 @@
+"""From videos to a folder of shards: any extractor, resumable, one ledger row per video.
+
+DVC deletes a stage's outputs before it runs the stage, so finished work lives in a scratch folder named by what
+determines the values (recipe, weights, code)::
+
+    data/.work/extract_visual/<fingerprint>/
+        parts/<sha256 of the media file>.safetensors    one video each, as they are finished
+        shards/<hash of the video list>.h5 + .json      complete shards; their parts are deleted
+
+A rerun takes rows from finished shards and parts and computes only what is missing: a killed run loses the video
+it was working on, ten new videos cost ten videos. Complete shards are then linked into the stage's output.
+"""
+
+import json
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from tqdm import tqdm
+
+from pipeline.annotations.manifest import VideoFile
+from pipeline.errors import MediaError, PipelineError, explain
+from pipeline.features import Extractor, Prepared
+from pipeline.files import (
+    atomic_write,
+    fingerprint,
+    link_or_copy,
+    scratch_folder,
+    sha256_of_file,
+    write_json,
+)
+from pipeline.segments import NO_FRAME, segment_valid
+from pipeline.shards import LedgerRow, Shard, ShardFile, ShardIndex, ShardRow, save_ledger, write_shard
+
+logger = logging.getLogger(__name__)
+
+
+def extract(
+    extractor: Extractor,
+    videos: Sequence[VideoFile],
+    raw: Path,
+    output: Path,
+    *,
+    batch_size: int,
+    num_workers: int,
+    shard_size: int,
+    max_failed_fraction: float,
+) -> ShardIndex:
+    """Extract one modality of all `videos` into `output`.
+
+    Parameters
+    ----------
+    extractor : Extractor
+    videos : sequence of VideoFile
+        In append-only order: it decides which shard a video is in.
+    raw : Path
+        Folder that the videos' paths are relative to.
+    output : Path
+        Gets the shards, ``ledger.csv`` and ``index.json``.
+    batch_size : int
+        Inputs per network call at the most; a call holds inputs of one video.
+    num_workers : int
+        Decoding threads; 0 chooses by the number of cores.
+    shard_size : int
+        Videos per shard.
+    max_failed_fraction : float
+        Share of videos without any usable segment above which the run fails.
+
+    Raises
+    ------
+    PipelineError
+        If too many videos failed (the first ten are listed), or another run holds the same scratch folder and does
+        not finish.
+    """
+    identity = {"recipe": extractor.recipe, "weights": extractor.weights_sha256, "code": extractor.code}
+    scratch = scratch_folder(f"extract_{extractor.modality}", fingerprint(identity))
+    with _locked(scratch):
+        store = _Scratch(scratch, extractor)
+        groups = [videos[start : start + shard_size] for start in range(0, len(videos), shard_size)]
+        pending = deque(group for group in groups if not store.has_shard(group))
+        missing = _distinct([v for group in pending for v in group if v.sha256 and not store.has_video(v)])
+        logger.info("extract %s: %d videos, %d to compute", extractor.modality, len(videos), len(missing))
+        with tqdm(total=len(missing), unit="video", desc=f"extract {extractor.modality}", disable=None) as progress:
+            store.assemble_complete(pending)
+            for video, prepared in _decoded(extractor, missing, raw, num_workers or default_workers()):
+                store.save_part(video, *_features(extractor, video, prepared, batch_size))
+                store.assemble_complete(pending)
+                progress.update()
+        return _publish(store, groups, output, extractor, max_failed_fraction)
+
+
+def default_workers() -> int:
+    """Return how many decoding threads to use: one per core the network leaves idle, at least two."""
+    return max(2, min(16, torch.get_num_threads() - 1))
+
+
+def _distinct(videos: Sequence[VideoFile]) -> list[VideoFile]:
+    return list({video.sha256: video for video in reversed(videos)}.values())[::-1]
+
+
+def _decoded(
+    extractor: Extractor, videos: Sequence[VideoFile], raw: Path, num_workers: int
+) -> Iterator[tuple[VideoFile, Prepared | MediaError]]:
+    """Yield videos in order with what decoding made of them, some decoded ahead by worker threads."""
+
+    def task(video: VideoFile) -> Prepared | MediaError:
+        try:
+            return extractor.prepare(raw / video.path)
+        except MediaError as error:
+            return error
+
+    queue: deque[tuple[VideoFile, Future[Prepared | MediaError]]] = deque()
+    with ThreadPoolExecutor(num_workers, thread_name_prefix="decode") as pool:
+        try:
+            for video in videos:
+                queue.append((video, pool.submit(task, video)))
+                if len(queue) > 2 * num_workers:
+                    ready, future = queue.popleft()
+                    yield ready, future.result()
+            while queue:
+                ready, future = queue.popleft()
+                yield ready, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _features(
+    extractor: Extractor, video: VideoFile, prepared: Prepared | MediaError, batch_size: int
+) -> tuple[LedgerRow, np.ndarray | None, np.ndarray | None]:
+    """Return the ledger row, and features (T, ...) with mask (T,) unless nothing of the video can be used."""
+    if isinstance(prepared, MediaError):
+        return LedgerRow(video.video_id, "failed", prepared.reason, "", "", str(prepared)), None, None
+    available = prepared.rows != NO_FRAME
+    valid = segment_valid(prepared.rows)
+    mask = "".join("01"[int(flag)] for flag in valid)
+    status = "ok" if valid.all() else "partial" if valid.any() else "failed"
+    row = LedgerRow(video.video_id, status, prepared.reason, mask, f"{prepared.seconds:.2f}", prepared.detail)
+    if not valid.any():
+        return row, None, None
+    outputs = torch.cat([extractor.network(batch) for batch in prepared.inputs.split(batch_size)]).numpy()
+    features = np.zeros((len(valid), *outputs.shape[1:]), np.float32)
+    for segment in np.flatnonzero(valid):
+        features[segment] = outputs[prepared.rows[segment][available[segment]]].mean(0, dtype=np.float64)
+    return row, features.astype(extractor.storage), valid
+
+
+class _Scratch:
+    """The scratch folder of one recipe: finished shards, finished videos, and the way from these to those."""
+
+    def __init__(self, folder: Path, extractor: Extractor) -> None:
+        self._parts, self._shards = folder / "parts", folder / "shards"
+        self._parts.mkdir(exist_ok=True)
+        self._shards.mkdir(exist_ok=True)
+        self._attributes = {
+            "modality": extractor.modality,
+            "recipe": json.dumps(extractor.recipe, sort_keys=True),
+            "recipe_hash": fingerprint(extractor.recipe),
+            "weights_sha256": extractor.weights_sha256,
+            "code": extractor.code,
+        }
+        self._places: dict[str, tuple[Path, dict[str, str]]] = {}  # media hash → (finished shard, ledger row)
+        for record in sorted(self._shards.glob("*.json")):
+            if not self._is_intact(record):
+                record.unlink()
+                record.with_suffix(".h5").unlink(missing_ok=True)
+                continue
+            for content_hash, row in json.loads(record.read_text(encoding="utf-8"))["videos"].items():
+                self._places[content_hash] = record.with_suffix(".h5"), row
+        self._finished_parts = {part.stem for part in self._parts.glob("*.safetensors") if self._load_part(part)}
+
+    @staticmethod
+    def _is_intact(record: Path) -> bool:
+        """Check a finished shard by its hash: a link into DVC's cache can have been written through."""
+        try:
+            sha256 = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+        except (ValueError, KeyError):
+            return False
+        shard = record.with_suffix(".h5")
+        return sha256 is None or (shard.is_file() and sha256_of_file(shard) == sha256)
+
+    def _record(self, group: Sequence[VideoFile]) -> Path:
+        names = [[video.video_id, video.sha256] for video in group]
+        return self._shards / f"{fingerprint(names)}.json"
+
+    def _part(self, content_hash: str) -> Path:
+        return self._parts / f"{content_hash}.safetensors"
+
+    def has_shard(self, group: Sequence[VideoFile]) -> bool:
+        return self._record(group).is_file()
+
+    def has_video(self, video: VideoFile) -> bool:
+        return video.sha256 in self._places or video.sha256 in self._finished_parts
+
+    def save_part(
+        self, video: VideoFile, row: LedgerRow, features: np.ndarray | None, valid: np.ndarray | None
+    ) -> None:
+        assert video.sha256 is not None
+        arrays = {} if features is None or valid is None else {"features": features, "valid": valid}
+        with atomic_write(self._part(video.sha256)) as temporary:
+            save_file(arrays, temporary, metadata={"row": json.dumps(asdict(row))})
+        self._finished_parts.add(video.sha256)
+
+    @staticmethod
+    def _load_part(path: Path) -> tuple[LedgerRow, ShardRow | None] | None:
+        """Read one finished video; a damaged part is deleted and counts as not there."""
+        try:
+            with safe_open(path, framework="numpy") as file:
+                row = LedgerRow(**json.loads(file.metadata()["row"]))
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, ValueError, KeyError, TypeError):
+            path.unlink()
+            return None
+        shard_row = ShardRow(row.video_id, path.stem, **arrays) if arrays else None
+        return row, shard_row
+
+    def _load(self, video: VideoFile) -> tuple[LedgerRow, ShardRow | None]:
+        """Return what is known of a video, under its present id."""
+        if video.sha256 is None:
+            message = f"{video.path}: no such file"
+            return LedgerRow(video.video_id, "failed", "missing", "", "", message), None
+        if video.sha256 in self._finished_parts and (part := self._load_part(self._part(video.sha256))):
+            row, shard_row = part
+        else:
+            path, fields = self._places[video.sha256]
+            row, shard_row = LedgerRow(**fields), None
+            if row.status != "failed":
+                with Shard(path) as shard:
+                    shard_row = shard.row(shard.content_hashes.index(video.sha256))
+        if shard_row is not None:
+            shard_row = replace(shard_row, video_id=video.video_id)
+        return replace(row, video_id=video.video_id), shard_row
+
+    def assemble_complete(self, pending: deque[Sequence[VideoFile]]) -> None:
+        """Assemble and remove from the front of `pending` the groups of which every video is finished."""
+        while pending and all(self.has_video(video) for video in pending[0] if video.sha256):
+            self._assemble(pending.popleft())
+
+    def _assemble(self, group: Sequence[VideoFile]) -> None:
+        """Turn the parts of `group` into one finished shard and delete them."""
+        loaded = [self._load(video) for video in group]
+        rows = [shard_row for _, shard_row in loaded if shard_row is not None]
+        record = self._record(group)
+        shard = record.with_suffix(".h5")
+        if rows:
+            write_shard(shard, rows, self._attributes)
+        ledger = {v.sha256: asdict(row) for v, (row, _) in zip(group, loaded, strict=True) if v.sha256}
+        write_json(
+            record,
+            {
+                "sha256": sha256_of_file(shard) if rows else None,
+                "num_videos": len(rows),
+                "videos": ledger,
+                "ledger": [asdict(row) for row, _ in loaded],
+            },
+        )
+        for video in group:
+            if video.sha256:
+                self._places[video.sha256] = shard, ledger[video.sha256]
+                self._part(video.sha256).unlink(missing_ok=True)
+                self._finished_parts.discard(video.sha256)
+
+    def finished(self, group: Sequence[VideoFile]) -> tuple[Path, dict[str, Any]]:
+        record = self._record(group)
+        return record.with_suffix(".h5"), json.loads(record.read_text(encoding="utf-8"))
+
+
+def _publish(
+    store: _Scratch,
+    groups: Sequence[Sequence[VideoFile]],
+    output: Path,
+    extractor: Extractor,
+    max_failed_fraction: float,
+) -> ShardIndex:
+    """Link the finished shards into `output` and write ledger and index; refuse if too many videos failed."""
+    output.mkdir(parents=True, exist_ok=True)
+    ledger: list[LedgerRow] = []
+    shards: list[ShardFile] = []
+    for group in groups:
+        path, record = store.finished(group)
+        ledger += [LedgerRow(**row) for row in record["ledger"]]
+        if record["num_videos"]:
+            name = f"shard-{len(shards):05d}.h5"
+            link_or_copy(path, output / name)
+            shards.append(ShardFile(name, record["sha256"], record["num_videos"]))
+    _refuse_failures(ledger, extractor.modality, max_failed_fraction)
+    index = ShardIndex(
+        extractor.modality, extractor.recipe, extractor.weights_sha256, sum(s.num_videos for s in shards), tuple(shards)
+    )
+    save_ledger(output / "ledger.csv", ledger)
+    index.save(output)
+    num_partial = sum(row.status == "partial" for row in ledger)
+    logger.info(
+        "extract %s: %d videos in %d shards, %d of them in part, %d failed",
+        extractor.modality,
+        index.num_videos,
+        len(shards),
+        num_partial,
+        len(ledger) - index.num_videos,
+    )
+    return index
+
+
+def _refuse_failures(ledger: Sequence[LedgerRow], modality: str, max_failed_fraction: float) -> None:
+    failed = [row for row in ledger if row.status == "failed"]
+    if len(failed) > max_failed_fraction * len(ledger):
+        listed = "; ".join(f"{row.video_id} ({row.reason}: {row.detail})" for row in failed[:10])
+        more = f"; and {len(failed) - 10} more" if len(failed) > 10 else ""
+        raise PipelineError(
+            explain(
+                f"{modality} features",
+                expected=f"at most {max_failed_fraction:.2%} of {len(ledger)} videos to fail",
+                found=f"{len(failed)}: {listed}{more}",
+                remedy=f"mend or remove the files, or raise {modality}.max_failed_fraction",
+            )
+        )
+
+
+class _locked:
+    """Hold the lock of a scratch folder: a second run with the same recipe waits, and says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = FileLock(folder / "lock")
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            logger.info("another run is computing the same features; waiting for it")
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

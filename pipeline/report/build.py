@@ -1,0 +1,353 @@
+"""The report: every part of the page as plain values, handed to the template, written as one file.
+
+The same inputs give the same bytes: no times, no paths of this machine. Names come from data sets and are never
+trusted: the template escapes, and a content security policy forbids scripts and every request.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.annotations.manifest import SPLITS
+from pipeline.files import write_text
+from pipeline.media import REASONS
+from pipeline.params import Params
+from pipeline.report.figures import Mark, Series, confusion_map, line_chart
+from pipeline.report.inputs import MODALITIES, Run, load_run
+from pipeline.report.palette import colours
+from pipeline.report.timelines import build_timelines
+
+MAX_TABLE_NAMES = 40
+MAX_CELL_SHARES = 12
+MAX_CONFUSIONS = 12
+MAX_PROBLEM_VIDEOS = 50
+MAX_AUDIT_ITEMS = 10
+
+NO_VALUE = "–"
+SPACE = "\N{NARROW NO-BREAK SPACE}"
+
+_TERM_NAMES = {"loss": "Total loss", "relevance": "Relevance", "category": "Category"}
+_OTHER_COLUMNS = {"gradient_norm": "Gradient norm", "learning_rate": "Learning rate"}
+
+
+def build_report(
+    *, params: Params, prepared: Path, features: Path, train: Path, evaluate: Path, raw: Path, output: Path
+) -> Path:
+    """Write ``index.html`` into `output` and return its path.
+
+    Parameters
+    ----------
+    params : Params
+    prepared, train, evaluate : Path
+        What the stages of these names wrote.
+    features : Path
+        The folder with ``visual`` and ``audio``.
+    raw : Path
+        The folder that the manifest's media paths start from.
+    output : Path
+
+    Raises
+    ------
+    PipelineError
+        If a file is missing or contradicts another.
+    """
+    run = load_run(
+        params=params, prepared=prepared, features=features, train=train, evaluate=evaluate, raw=raw
+    )
+    path = output / "index.html"
+    write_text(path, _render(run))
+    return path
+
+
+def _render(run: Run) -> str:
+    environment = Environment(
+        loader=PackageLoader("pipeline", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, value=show_value)
+    style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html.j2").render(
+        style=Markup(style),
+        params=run.params,
+        notice=describe_notice(run.params),
+        metrics=run.metrics,
+        unscored=_unscored_clips(run),
+        timelines=build_timelines(run),
+        colours=colours(run.manifest.categories),
+        confusion=_confusion(run),
+        confusions=_most_frequent_confusions(run),
+        categories=_categories(run),
+        charts=_charts(run),
+        audit=_audit(run.audit),
+        ledgers={name: _ledger(run, name) for name in MODALITIES},
+        problems=_problem_videos(run),
+        max_problems=MAX_PROBLEM_VIDEOS,
+        reasons=REASONS,
+        settings=_settings(run.params),
+        features=run.features,
+        recipes={name: flatten(run.features[name].index.recipe) for name in MODALITIES},
+        version=version("avel-pipeline"),
+    )
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a number of percent as text; None is a dash.
+
+    >>> percent(78.62), percent(None)
+    ('78.6\\u202f%', '–')
+    """
+    return NO_VALUE if value is None else f"{value:.{digits}f}{SPACE}%"
+
+
+def show_value(value: object) -> str:
+    """Return a parameter as people write it.
+
+    >>> [show_value(value) for value in (None, True, [10, 20], 0.0005, "cpsp")]
+    ['–', 'yes', '10, 20', '0.0005', 'cpsp']
+    """
+    if value is None:
+        return NO_VALUE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(show_value(item) for item in value) or "none"
+    return str(value)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted keys.
+
+    >>> flatten({"full": {"vpsa": {"margin": 0.2}}})
+    {'full.vpsa.margin': 0.2}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def describe_notice(params: Params) -> str:
+    """Return why the scores say nothing about the method; empty if they do."""
+    random = [name for name in MODALITIES if getattr(params, name).weights == "random"]
+    reasons = []
+    if random:
+        reasons.append(f"random network weights ({', '.join(random)})")
+    if params.dataset.format == "synthetic":
+        reasons.append("the embedded data set")
+    if not reasons:
+        return ""
+    text = " and ".join(reasons)
+    return (
+        f"{text[0].upper()}{text[1:]}: these scores show that the pipeline works; "
+        "they say nothing about the method."
+    )
+
+
+def _unscored_clips(run: Run) -> list[dict[str, str]]:
+    """Return the test clips without a score, and what the ledgers say about their videos."""
+    scored = {prediction.clip.clip_id for prediction in run.predictions}
+    rows = []
+    for clip in run.test_clips:
+        if clip.clip_id not in scored:
+            reasons = [f"{name}: {run.features[name].ledger[clip.video_id].reason}" for name in MODALITIES]
+            rows.append({"clip_id": clip.clip_id, "category": clip.category, "reasons": ", ".join(reasons)})
+    return rows
+
+
+def _confusion(run: Run) -> dict[str, Any]:
+    """Return a table of counts and row shares, or a map where there are too many names for a table."""
+    names = run.names
+    if len(names) > MAX_TABLE_NAMES:
+        return {"names": names, "rows": [], "map": confusion_map(run.confusion, names), "with_shares": False}
+    totals = run.confusion.sum(axis=1)
+    shares = run.confusion / np.maximum(totals, 1)[:, np.newaxis]
+    rows = [
+        {
+            "name": name,
+            "total": int(totals[row]),
+            "cells": [
+                {"name": names[column], "count": int(count), "share": float(shares[row, column])}
+                for column, count in enumerate(run.confusion[row])
+            ],
+        }
+        for row, name in enumerate(names)
+    ]
+    return {"names": names, "rows": rows, "map": None, "with_shares": len(names) <= MAX_CELL_SHARES}
+
+
+def _most_frequent_confusions(run: Run) -> list[dict[str, Any]]:
+    names, counts = run.names, run.confusion
+    wrong = [
+        (int(counts[row, column]), row, column) for row, column in np.argwhere(counts) if row != column
+    ]
+    wrong.sort(key=lambda item: (-item[0], item[1], item[2]))
+    return [
+        {
+            "truth": names[row],
+            "prediction": names[column],
+            "count": count,
+            "share": 100 * count / int(counts[row].sum()),
+        }
+        for count, row, column in wrong[:MAX_CONFUSIONS]
+    ]
+
+
+def _categories(run: Run) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": row["category"],
+            "num_clips": row["num_clips"] or NO_VALUE,
+            "num_segments": row["num_event_segments"],
+            "segment_accuracy": float(row["segment_accuracy"]) if row["segment_accuracy"] else None,
+            "category_accuracy": float(row["category_accuracy"]) if row["category_accuracy"] else None,
+        }
+        for row in run.per_class
+    ]
+
+
+def _charts(run: Run) -> list[dict[str, Any]]:
+    """Return the accuracy and every other column of the history as a chart, with the selected epochs marked."""
+    history = run.history
+    epochs = [epoch for epoch in history["epoch"] if epoch is not None]
+    best, test_best = run.metrics["best_epoch"], run.metrics["test_selected_epoch"]
+    marks, plain = [], []
+    if best is not None:
+        marks.append(Mark(best, f"epoch {best:g}, selected"))
+        plain.append(Mark(best))
+    if test_best is not None and test_best != best and "test_accuracy" in history:
+        marks.append(Mark(test_best, f"epoch {test_best:g}, best on test", "second"))
+    accuracy = [Series("validation", history["validation_accuracy"])]
+    if "test_accuracy" in history:
+        accuracy.append(Series("test", history["test_accuracy"], "second"))
+    title = "Segment accuracy, %"
+    charts = [{"title": title, "series": accuracy, "figure": line_chart(epochs, accuracy, marks, title=title)}]
+    for column in _chart_columns(history):
+        series = [Series("training" if column.startswith("train_") else column, history[column])]
+        title = _chart_title(column)
+        charts.append({"title": title, "series": [], "figure": line_chart(epochs, series, plain, title=title)})
+    return charts
+
+
+def _chart_columns(history: Mapping[str, Sequence[float | None]]) -> list[str]:
+    terms = [column for column in history if column.startswith("train_") and column != "train_loss"]
+    return ["train_loss", *terms, *(column for column in _OTHER_COLUMNS if column in history)]
+
+
+def _chart_title(column: str) -> str:
+    if column in _OTHER_COLUMNS:
+        return _OTHER_COLUMNS[column]
+    term = column.removeprefix("train_")
+    return _TERM_NAMES.get(term, f"Term {term}")
+
+
+def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """Sort the audit into facts, splits and findings; only lists that hold something are findings."""
+    findings = []
+    for key, value in audit.items():
+        if _is_list(value):
+            findings.append((_in_words(key), value))
+        elif isinstance(value, Mapping):
+            findings += [(f"{_in_words(key)}: {part}", item) for part, item in value.items() if _is_list(item)]
+    return {
+        "facts": {
+            _in_words(key): _audit_value(key, value)
+            for key, value in audit.items()
+            if not isinstance(value, (Mapping, list))
+        },
+        "splits": [
+            {"name": split, **audit["splits"][split]} for split in SPLITS if split in audit.get("splits", {})
+        ],
+        "findings": [
+            {"name": name, "count": listed["count"], "items": _shown_items(listed)}
+            for name, listed in findings
+            if listed["count"]
+        ],
+    }
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"count", "items"}
+
+
+def _shown_items(listed: Mapping[str, Any]) -> str:
+    items = listed["items"][:MAX_AUDIT_ITEMS]
+    texts = [
+        "; ".join(f"{_in_words(key)} {show_value(value)}" for key, value in item.items())
+        if isinstance(item, Mapping)
+        else str(item)
+        for item in items
+    ]
+    return ", ".join(texts) + (", …" if listed["count"] > len(items) else "")
+
+
+def _audit_value(key: str, value: Any) -> str:
+    if key == "num_bytes":
+        return f"{value / 1e6:.1f} MB"
+    if key.endswith("_share") and value is not None:
+        return percent(100 * value)
+    return show_value(value)
+
+
+def _in_words(key: str) -> str:
+    return key.removeprefix("num_").replace("_", " ")
+
+
+def _ledger(run: Run, modality: str) -> dict[str, Any]:
+    """Count the videos of one modality by status and reason, and the segments without media."""
+    rows = list(run.features[modality].ledger.values())
+    statuses = Counter(row.status for row in rows)
+    reasons = Counter((row.status, row.reason) for row in rows if row.status != "ok")
+    num_segments = run.params.dataset.num_segments
+    num_valid = sum(sum(run.features[modality].valid(row.video_id, num_segments)) for row in rows)
+    return {
+        "statuses": {status: statuses[status] for status in ("ok", "partial", "failed")},
+        "num_videos": len(rows),
+        "reasons": [(*key, count) for key, count in sorted(reasons.items())],
+        "masked_share": 100 * (1 - num_valid / (len(rows) * num_segments)) if rows else None,
+    }
+
+
+def _problem_videos(run: Run) -> list[dict[str, Any]]:
+    """Return a row per video and modality that is not whole, failed ones first."""
+    num_segments = run.params.dataset.num_segments
+    rows = [
+        {
+            "video_id": row.video_id,
+            "modality": modality,
+            "status": row.status,
+            "reason": row.reason,
+            "meaning": REASONS.get(row.reason, ""),
+            "valid": run.features[modality].valid(row.video_id, num_segments),
+            "detail": row.detail,
+        }
+        for modality in MODALITIES
+        for row in run.features[modality].ledger.values()
+        if row.status != "ok"
+    ]
+    return sorted(rows, key=lambda row: (row["status"] != "failed", row["video_id"], row["modality"]))
+
+
+def _settings(params: Params) -> list[dict[str, Any]]:
+    """Return every parameter by section; the supervision that was not used is a section of its own."""
+    unused = "weak" if params.train.supervision == "full" else "full"
+    sections = []
+    for name, values in params.model_dump().items():
+        other = {unused: values.pop(unused)} if name == "train" else {}
+        sections.append({"name": name, "values": flatten(values), "is_used": True})
+        if other:
+            sections.append({"name": f"{name}.{unused}", "values": flatten(other[unused]), "is_used": False})
+    return sections

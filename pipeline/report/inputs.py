@@ -1,0 +1,318 @@
+"""What the page is made of: the files of all earlier stages, read once and checked against one another.
+
+The page shows numbers of five stages side by side. That is only honest when they belong to one run, so whatever
+contradicts is refused here: predictions of unknown clips, a ledger of other videos, a confusion of other segments.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pipeline.annotations.manifest import BACKGROUND, Clip, Manifest, load_manifest
+from pipeline.errors import PipelineError, explain
+from pipeline.files import read_csv
+from pipeline.params import Params
+from pipeline.shards import LedgerRow, ShardIndex, load_index, load_ledger
+
+MODALITIES = ("visual", "audio")
+
+METRICS = (
+    "segment_accuracy",
+    "segment_accuracy_low",
+    "segment_accuracy_high",
+    "category_accuracy",
+    "event_f1",
+    "background_share",
+    "num_clips",
+    "num_clips_expected",
+    "masked_segment_share",
+    "test_selected_segment_accuracy",
+    "best_epoch",
+    "test_selected_epoch",
+)
+
+_PER_CLASS_COLUMNS = ("category", "num_clips", "num_event_segments", "segment_accuracy", "category_accuracy")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was said about one clip: `truth` and `predicted` hold a name per segment, `relevance` 0 to 1."""
+
+    clip: Clip
+    truth: tuple[str, ...]
+    predicted: tuple[str, ...]
+    relevance: tuple[float, ...]
+
+    @property
+    def num_right(self) -> int:
+        """Segments whose name is right."""
+        return sum(a == b for a, b in zip(self.truth, self.predicted, strict=True))
+
+
+@dataclass(frozen=True)
+class Features:
+    """The books of one modality: ``index.json`` and the ledger rows by video."""
+
+    index: ShardIndex
+    ledger: dict[str, LedgerRow]
+
+    def valid(self, video_id: str, num_segments: int) -> tuple[bool, ...]:
+        """Return per segment whether the modality had media."""
+        flags = self.ledger[video_id].valid.ljust(num_segments, "0")[:num_segments]
+        return tuple(flag == "1" for flag in flags)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything the page shows.
+
+    Parameters
+    ----------
+    history : dict
+        Column of ``history.csv`` to its values, one per epoch; None where the file has none or no finite number.
+    metrics : dict
+        Name to number; None where the score is not defined.
+    confusion : np.ndarray
+        Shape (C + 1, C + 1), int: segments by truth (row) and prediction (column), background last.
+    predictions : tuple of Prediction
+        Of the scored test clips, in the manifest's order.
+    """
+
+    params: Params
+    raw: Path
+    manifest: Manifest
+    audit: dict[str, Any]
+    features: dict[str, Features]
+    history: dict[str, list[float | None]]
+    metrics: dict[str, float | None]
+    per_class: list[dict[str, str]]
+    confusion: np.ndarray
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Category names in class order, ``background`` last."""
+        return (*self.manifest.categories, BACKGROUND)
+
+    @property
+    def test_clips(self) -> tuple[Clip, ...]:
+        """The clips that should have been scored."""
+        return tuple(clip for clip in self.manifest.clips if clip.split == "test")
+
+    def is_masked(self, video_id: str) -> tuple[bool, ...]:
+        """Return per segment whether a modality is missing, so that nothing can be both seen and heard."""
+        number = self.params.dataset.num_segments
+        flags = [self.features[modality].valid(video_id, number) for modality in MODALITIES]
+        return tuple(not all(pair) for pair in zip(*flags, strict=True))
+
+
+def load_run(*, params: Params, prepared: Path, features: Path, train: Path, evaluate: Path, raw: Path) -> Run:
+    """Read the outputs of all stages and refuse those that do not belong together.
+
+    Raises
+    ------
+    PipelineError
+        If a file is missing, cannot be read, or contradicts another; one line that names it and its stage.
+    """
+    audit = _read_json(prepared / "audit.json", "prepare")
+    manifest = load_manifest(prepared)
+    for clip in manifest.clips:
+        _check_path(prepared / "manifest.csv", clip)
+    run = Run(
+        params=params,
+        raw=raw,
+        manifest=manifest,
+        audit=audit,
+        features={name: _load_features(features / name, name, manifest, params) for name in MODALITIES},
+        history=_load_history(train / "history.csv"),
+        metrics=_load_metrics(evaluate / "metrics.json"),
+        per_class=_read_csv(evaluate / "per_class.csv", "evaluate", _PER_CLASS_COLUMNS),
+        confusion=_load_confusion(evaluate / "confusion.csv", (*manifest.categories, BACKGROUND)),
+        predictions=_load_predictions(evaluate / "predictions.csv", manifest, params.dataset.num_segments),
+    )
+    _check_scores(run, evaluate, train)
+    return run
+
+
+def _load_features(folder: Path, modality: str, manifest: Manifest, params: Params) -> Features:
+    stage = f"extract_{modality}"
+    _require(folder / "index.json", stage)
+    _require(folder / "ledger.csv", stage)
+    index = load_index(folder)
+    if index.modality != modality:
+        raise _contradiction(folder / "index.json", f"modality {modality!r}", repr(index.modality), stage)
+    weights = params.visual.weights if modality == "visual" else params.audio.weights
+    made_with = str(index.recipe.get("weights"))
+    if (weights == "random") != made_with.startswith("random"):
+        raise _contradiction(
+            folder / "index.json", f"features with the weights {weights!r} of params.yaml", repr(made_with), stage
+        )
+    try:
+        ledger = {row.video_id: row for row in load_ledger(folder / "ledger.csv")}
+    except (TypeError, ValueError) as error:
+        raise _contradiction(folder / "ledger.csv", "a ledger", _one_line(error), stage) from error
+    wanted = {video.video_id for video in manifest.videos}
+    if different := sorted(wanted ^ set(ledger)):
+        raise _contradiction(
+            folder / "ledger.csv",
+            f"the {len(wanted)} videos of videos.csv",
+            f"{len(ledger)}, not the same: {different[0]!r}",
+            stage,
+        )
+    return Features(index, ledger)
+
+
+def _load_history(path: Path) -> dict[str, list[float | None]]:
+    rows = _read_csv(path, "train", ("epoch", "train_loss", "validation_accuracy"))
+    if not rows:
+        raise _contradiction(path, "a row per epoch", "none", "train")
+    return {column: [_number(row[column], path, "train") for row in rows] for column in rows[0]}
+
+
+def _load_metrics(path: Path) -> dict[str, float | None]:
+    content = _read_json(path, "evaluate")
+    if missing := [key for key in METRICS if key not in content]:
+        raise _contradiction(path, f"the keys {', '.join(missing)}", "none", "evaluate")
+    metrics: dict[str, float | None] = {}
+    for key in METRICS:
+        value = content[key]
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise _contradiction(path, f"a number for {key}", repr(value), "evaluate")
+        metrics[key] = value
+    return metrics
+
+
+def _load_confusion(path: Path, names: tuple[str, ...]) -> np.ndarray:
+    position = {name: index for index, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    for row in _read_csv(path, "evaluate", ("truth", "prediction", "count")):
+        for name in (row["truth"], row["prediction"]):
+            if name not in position:
+                raise _contradiction(path, "names of categories.txt", repr(name), "evaluate")
+        counts[position[row["truth"]], position[row["prediction"]]] = int(_number(row["count"], path, "evaluate") or 0)
+    return counts
+
+
+def _load_predictions(path: Path, manifest: Manifest, num_segments: int) -> tuple[Prediction, ...]:
+    rows: dict[str, dict[int, dict[str, str]]] = {}
+    for row in _read_csv(path, "evaluate", ("clip_id", "segment", "truth", "prediction", "relevance")):
+        rows.setdefault(row["clip_id"], {})[int(_number(row["segment"], path, "evaluate") or 0)] = row
+    clips = {clip.clip_id: clip for clip in manifest.clips if clip.split == "test"}
+    if strange := [clip_id for clip_id in rows if clip_id not in clips]:
+        raise _contradiction(path, "clips of the test split", repr(strange[0]), "evaluate")
+    names = {*manifest.categories, BACKGROUND}
+    predictions = []
+    for clip in clips.values():
+        if clip.clip_id not in rows:
+            continue
+        by_segment = rows[clip.clip_id]
+        if sorted(by_segment) != list(range(num_segments)):
+            raise _contradiction(
+                path, f"{num_segments} segments per clip", f"{len(by_segment)} of {clip.clip_id!r}", "evaluate"
+            )
+        ordered = [by_segment[segment] for segment in range(num_segments)]
+        truth = tuple(row["truth"] for row in ordered)
+        predicted = tuple(row["prediction"] for row in ordered)
+        annotated = tuple(clip.category if event == "1" else BACKGROUND for event in clip.events)
+        if truth != annotated:
+            raise _contradiction(path, "the truth of manifest.csv", f"another for {clip.clip_id!r}", "evaluate")
+        if strange := sorted({*predicted} - names):
+            raise _contradiction(path, "names of categories.txt", repr(strange[0]), "evaluate")
+        relevance = tuple(_number(row["relevance"], path, "evaluate") or 0.0 for row in ordered)
+        predictions.append(Prediction(clip, truth, predicted, relevance))
+    return tuple(predictions)
+
+
+def _check_scores(run: Run, evaluate: Path, train: Path) -> None:
+    metrics = run.metrics
+    pairs = (
+        (evaluate / "metrics.json", "num_clips", len(run.predictions), "clips in predictions.csv"),
+        (evaluate / "metrics.json", "num_clips_expected", len(run.test_clips), "test clips in manifest.csv"),
+    )
+    for path, key, number, what in pairs:
+        if metrics[key] != number:
+            raise _contradiction(path, f"{key} {number}, the {what}", str(metrics[key]), "evaluate")
+    num_segments = len(run.predictions) * run.params.dataset.num_segments
+    if run.confusion.sum() != num_segments:
+        raise _contradiction(
+            evaluate / "confusion.csv", f"{num_segments} segments", str(run.confusion.sum()), "evaluate"
+        )
+    if tuple(row["category"] for row in run.per_class) != run.names:
+        raise _contradiction(
+            evaluate / "per_class.csv", "a row per name of categories.txt, background last", "others", "evaluate"
+        )
+    if metrics["best_epoch"] not in run.history["epoch"]:
+        raise _contradiction(
+            train / "history.csv", f"the best epoch {metrics['best_epoch']} of metrics.json", "no such row", "train"
+        )
+
+
+def _check_path(manifest_path: Path, clip: Clip) -> None:
+    """Refuse a media path that leaves the raw folder: the page would show what lies there."""
+    path = PurePosixPath(clip.path)
+    if path.is_absolute() or ".." in path.parts:
+        raise _contradiction(manifest_path, "paths inside the raw folder", repr(clip.path), "prepare")
+
+
+def _read_json(path: Path, stage: str) -> dict[str, Any]:
+    _require(path, stage)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _contradiction(path, "JSON", _one_line(error), stage) from error
+    if not isinstance(content, dict):
+        raise _contradiction(path, "a JSON object", type(content).__name__, stage)
+    return content
+
+
+def _read_csv(path: Path, stage: str, columns: Iterable[str]) -> list[dict[str, str]]:
+    _require(path, stage)
+    try:
+        rows = read_csv(path)
+    except ValueError as error:
+        raise _contradiction(path, "UTF-8 text", _one_line(error), stage) from error
+    for row in rows:
+        _check_row(row, path, stage, columns)
+    return rows
+
+
+def _check_row(row: Mapping[str | None, object], path: Path, stage: str, columns: Iterable[str]) -> None:
+    if missing := [column for column in columns if row.get(column) is None]:
+        raise _contradiction(path, f"the column {missing[0]!r} in every row", "none", stage)
+    if None in row or None in row.values():
+        raise _contradiction(path, "as many values as columns", "another number", stage)
+
+
+def _number(text: str, path: Path, stage: str) -> float | None:
+    if text == "":
+        return None
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise _contradiction(path, "a number", repr(text), stage) from error
+    return value if math.isfinite(value) else None
+
+
+def _require(path: Path, stage: str) -> None:
+    if not path.is_file():
+        raise PipelineError(
+            explain(
+                path,
+                expected=f"the output of the {stage} stage",
+                found="no file",
+                remedy=f"run `dvc repro {stage}`",
+            )
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _contradiction(path: Path, expected: str, found: str, stage: str) -> PipelineError:
+    return PipelineError(explain(path, expected=expected, found=found, remedy=f"run `dvc repro` again from {stage} on"))

@@ -1,0 +1,297 @@
+"""HDF5 feature shards: a file format with a version, its recipe and a mask, and a distinct error for each fault.
+
+A shard holds the features of some hundred videos of one modality::
+
+    features  (N, T, ...)  float16 or float32, one video per chunk
+    video_id  (N,)         UTF-8
+    valid     (N, T)       bool: segments that really had media; features are zero elsewhere
+    sha256    (N,)         of the media file each row was computed from
+
+with the attributes `schema`, `modality`, `recipe` (JSON: every parameter that changes a value), `recipe_hash`,
+`weights_sha256` and `code`. The same rows give the same bytes. A folder of shards carries an ``index.json`` that
+names them with their hashes, and a ``ledger.csv`` with a row per video, also for those without a shard row.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.errors import ShardError, explain
+from pipeline.files import atomic_write, fingerprint, read_csv, sha256_of_file, write_csv, write_json
+
+SCHEMA = "avel-features/1"
+LEDGER_COLUMNS = ("video_id", "status", "reason", "valid", "seconds", "detail")
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What became of one video.
+
+    Parameters
+    ----------
+    video_id : str
+    status : str
+        ``ok`` (all segments valid), ``partial`` (some), ``failed`` (none: no shard row).
+    reason : str
+        ``ok`` or a key of :data:`pipeline.media.REASONS`.
+    valid : str
+        One character per segment, ``1`` where it had media.
+    seconds : str
+        Duration of the media found, seconds with two decimals; empty if unknown.
+    detail : str
+        For people.
+    """
+
+    video_id: str
+    status: str
+    reason: str
+    valid: str
+    seconds: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ShardRow:
+    """Features of one video: `features` (T, ...), `valid` (T,) bool, `sha256` of its media file."""
+
+    video_id: str
+    sha256: str
+    features: np.ndarray
+    valid: np.ndarray
+
+
+def write_shard(path: Path, rows: Sequence[ShardRow], attributes: Mapping[str, str]) -> None:
+    """Write one shard atomically; equal rows and attributes give equal bytes.
+
+    Raises
+    ------
+    ShardError
+        If `rows` is empty, or a row has another shape or dtype than the first or holds a value that is not finite.
+    """
+    if not rows:
+        raise ShardError(explain(path, expected="at least one row", found="none", remedy="write no shard"))
+    first = rows[0].features
+    for row in rows:
+        if row.features.shape != first.shape or row.features.dtype != first.dtype:
+            raise ShardError(
+                explain(
+                    f"features of {row.video_id}",
+                    expected=f"{first.shape} {first.dtype}",
+                    found=f"{row.features.shape} {row.features.dtype}",
+                    remedy="extract all videos with one recipe",
+                )
+            )
+        if not np.isfinite(row.features).all():
+            raise ShardError(
+                explain(
+                    f"features of {row.video_id}",
+                    expected=f"finite {first.dtype} values",
+                    found="infinity or NaN",
+                    remedy="store as float32, or check the weights",
+                )
+            )
+    with atomic_write(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        for name, value in sorted({"schema": SCHEMA, **attributes}.items()):
+            file.attrs[name] = value
+        shape = (len(rows), *first.shape)
+        features = file.create_dataset(
+            "features", shape, first.dtype, chunks=(1, *first.shape), track_times=False, fillvalue=0
+        )
+        for position, row in enumerate(rows):
+            features[position] = row.features
+        file.create_dataset("valid", data=np.stack([row.valid for row in rows]), track_times=False)
+        for name, values in (("video_id", [r.video_id for r in rows]), ("sha256", [r.sha256 for r in rows])):
+            file.create_dataset(name, data=np.array([v.encode() for v in values], dtype="S"), track_times=False)
+
+
+class Shard:
+    """One shard opened for reading; also a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path` and check its layout.
+
+        Raises
+        ------
+        ShardError
+            If the file is missing, no HDF5, of another schema, or its arrays do not belong together.
+        """
+        self.path = path
+        try:
+            self._file = h5py.File(path, "r")
+        except OSError as error:
+            raise ShardError(
+                explain(
+                    path, expected="a feature shard", found="no readable HDF5 file", remedy="run the extraction again"
+                )
+            ) from error
+        schema = self._file.attrs.get("schema")
+        if schema != SCHEMA:
+            self.close()
+            raise ShardError(
+                explain(path, expected=f"schema {SCHEMA}", found=schema, remedy="extract the features again")
+            )
+        shapes = {
+            name: self._file[name].shape for name in ("features", "valid", "video_id", "sha256") if name in self._file
+        }
+        num_rows, num_segments = shapes.get("features", (-1, -1))[:2]
+        if shapes != {
+            "features": shapes.get("features"),
+            "valid": (num_rows, num_segments),
+            "video_id": (num_rows,),
+            "sha256": (num_rows,),
+        }:
+            self.close()
+            raise ShardError(
+                explain(
+                    path,
+                    expected="features (N, T, ...), valid (N, T), video_id (N,), sha256 (N,)",
+                    found=shapes,
+                    remedy="extract the features again",
+                )
+            )
+        self.video_ids = [name.decode() for name in self._file["video_id"][:]]
+        self.content_hashes = [name.decode() for name in self._file["sha256"][:]]
+        self.valid: np.ndarray = self._file["valid"][:]
+
+    def __enter__(self) -> "Shard":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def features(self) -> h5py.Dataset:
+        """The features on disk, (N, T, ...); index it to read."""
+        return self._file["features"]
+
+    def row(self, position: int) -> ShardRow:
+        """Read one video."""
+        return ShardRow(
+            self.video_ids[position], self.content_hashes[position], self.features[position], self.valid[position]
+        )
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """A shard as the index names it."""
+
+    file: str
+    sha256: str
+    num_videos: int
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """``index.json``: what a folder of shards holds and what made it."""
+
+    modality: str
+    recipe: dict[str, Any]
+    weights_sha256: str
+    num_videos: int
+    shards: tuple[ShardFile, ...]
+
+    @property
+    def recipe_hash(self) -> str:
+        """Short hash of the recipe."""
+        return fingerprint(self.recipe)
+
+    def save(self, folder: Path) -> None:
+        """Write ``index.json`` into `folder`."""
+        write_json(folder / "index.json", {"schema": SCHEMA, **asdict(self), "recipe_hash": self.recipe_hash})
+
+
+def load_index(folder: Path) -> ShardIndex:
+    """Read ``index.json`` of `folder`.
+
+    Raises
+    ------
+    ShardError
+        If it is missing, no JSON, of another schema, or a key is missing.
+    """
+    path = folder / "index.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("schema") != SCHEMA:
+            raise ValueError("another schema")
+        content.pop("recipe_hash")
+        content["shards"] = tuple(ShardFile(**shard) for shard in content["shards"])
+        return ShardIndex(**content)
+    except FileNotFoundError as error:
+        raise ShardError(
+            explain(
+                path,
+                expected="an index of shards",
+                found="no file",
+                remedy="run `dvc repro extract_visual extract_audio`",
+            )
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ShardError(
+            explain(path, expected=f"a {SCHEMA} index", found=error, remedy="extract the features again")
+        ) from error
+
+
+def require_recipe(folder: Path, expected: Mapping[str, Any]) -> ShardIndex:
+    """Return the index of `folder` if its features were made by the `expected` recipe.
+
+    Raises
+    ------
+    ShardError
+        Naming every parameter that differs.
+    """
+    index = load_index(folder)
+    differences = [
+        f"{key} is {index.recipe.get(key)!r} instead of {expected.get(key)!r}"
+        for key in sorted({*expected, *index.recipe})
+        if index.recipe.get(key) != expected.get(key)
+    ]
+    if differences:
+        raise ShardError(
+            explain(
+                folder,
+                expected="features made by the recipe in params.yaml",
+                found=", ".join(differences),
+                remedy="run `dvc repro`, or put the parameters back",
+            )
+        )
+    return index
+
+
+def verify_shard(path: Path, sha256: str) -> None:
+    """Check a shard's bytes against the hash its index holds.
+
+    Raises
+    ------
+    ShardError
+        If they differ or the file is missing.
+    """
+    if not path.is_file():
+        raise ShardError(explain(path, expected="a shard", found="no file", remedy="run the extraction again"))
+    if (found := sha256_of_file(path)) != sha256:
+        raise ShardError(
+            explain(
+                path,
+                expected=f"sha256 {sha256[:12]}…",
+                found=f"{found[:12]}…: the file was changed or damaged",
+                remedy="delete it, with its copy in .dvc/cache, and run the extraction again",
+            )
+        )
+
+
+def save_ledger(path: Path, rows: Sequence[LedgerRow]) -> None:
+    """Write ``ledger.csv``."""
+    write_csv(path, LEDGER_COLUMNS, (asdict(row) for row in rows))
+
+
+def load_ledger(path: Path) -> list[LedgerRow]:
+    """Read ``ledger.csv``."""
+    return [LedgerRow(**row) for row in read_csv(path)]

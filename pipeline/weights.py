@@ -1,0 +1,312 @@
+"""Network weights: published ones by name and hash, local files, or seeded random ones.
+
+Published files are fetched once into ``data/weights``, verified, and never trusted by name alone. Nothing is
+unpickled: ``.pth`` files are read with ``weights_only=True``, Keras files with h5py.
+"""
+
+import hashlib
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from pipeline.errors import WeightsError, explain
+from pipeline.files import atomic_write, repository_root, sha256_of_file
+
+StateDict = dict[str, Tensor]
+KerasArrays = dict[str, tuple[np.ndarray, np.ndarray]]
+Layout = Literal["keras", "torch", "random"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A published weights file.
+
+    Parameters
+    ----------
+    file : str
+        Its name under ``data/weights``.
+    url : str
+    digest : str
+        ``<algorithm>:<hexadecimal>``; the hexadecimal may be the first digits only, as its publisher gives it.
+    layout : str
+        ``keras`` (HDF5) or ``torch`` (a state dict).
+    licence : str
+        What its publisher says.
+    """
+
+    file: str
+    url: str
+    digest: str
+    layout: Layout
+    licence: str
+
+
+VGG19_SOURCES = {
+    # The hash stands in keras, applications/vgg19.py.
+    "keras": Source(
+        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
+        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "md5:253f8cb515780f3b799900260a226db6",
+        "keras",
+        "CC BY 4.0, Visual Geometry Group, University of Oxford (converted from the Caffe model)",
+    ),
+    "torchvision": Source(
+        "vgg19-dcbb9e9d.pth",
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        "sha256:dcbb9e9d",
+        "torch",
+        "BSD-3-Clause (torchvision); trained on ImageNet, whose terms are non-commercial research",
+    ),
+}
+
+VGGISH_SOURCES = {
+    "torchvggish": Source(
+        "vggish-10086976.pth",
+        "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
+        "sha256:10086976",
+        "torch",
+        "Apache-2.0 (torchvggish, AudioSet models)",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a `weights` parameter stands for, and what to write beside every number it made.
+
+    Parameters
+    ----------
+    content : dict
+        Arrays as the file has them: a state dict, or Keras layers; empty for random weights, which the network
+        draws from its seed.
+    layout : str
+        ``keras``, ``torch`` or ``random``; it decides the preprocessing of images.
+    sha256 : str
+        Of the file; ``random:<seed>`` for random weights.
+    """
+
+    content: dict[str, Any]
+    layout: Layout
+    sha256: str
+
+
+def weights_layout(weights: str, sources: dict[str, Source]) -> Layout:
+    """Return the layout that a `weights` parameter stands for, without opening any file.
+
+    Raises
+    ------
+    WeightsError
+        If it is neither a known name nor a file name ending in .h5, .pth, .pt or .safetensors.
+    """
+    if weights == "random":
+        return "random"
+    if weights in sources:
+        return sources[weights].layout
+    suffix = Path(weights).suffix
+    if suffix == ".h5":
+        return "keras"
+    if suffix in {".pth", ".pt", ".safetensors"}:
+        return "torch"
+    raise WeightsError(
+        explain(
+            f"weights {weights!r}",
+            expected=f"random, {', '.join(sources)}, or a file ending in .h5, .pth, .pt or .safetensors",
+            found="neither",
+            remedy="correct visual.weights or audio.weights",
+        )
+    )
+
+
+def load_weights(
+    weights: str,
+    sources: dict[str, Source],
+    *,
+    sha256: str | None,
+    seed: int,
+) -> Weights:
+    """Return the weights a `weights` parameter names, fetched and verified.
+
+    Parameters
+    ----------
+    weights : str
+        ``random``, a key of `sources`, or the path of a local file.
+    sources : dict
+        Published files by name.
+    sha256 : str or None
+        First digits (8 or more) of a local file's hash; None accepts any.
+    seed : int
+        Names random weights.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing and cannot be fetched, has another hash, or cannot be read without unpickling.
+    """
+    layout = weights_layout(weights, sources)
+    if layout == "random":
+        return Weights({}, layout, f"random:{seed}")
+    if weights in sources:
+        path = fetch(sources[weights])
+    else:
+        path = Path(weights) if Path(weights).is_absolute() else repository_root() / weights
+        if not path.is_file():
+            raise WeightsError(
+                explain(path, expected="a weights file", found="no file", remedy="correct the path in params.yaml")
+            )
+        if sha256 is not None:
+            _verify(path, f"sha256:{sha256}")
+    content = read_keras(path) if layout == "keras" else read_torch(path)
+    return Weights(content, layout, sha256_of_file(path))
+
+
+def fetch(source: Source) -> Path:
+    """Return the verified local copy of `source`, downloading it if it is not there.
+
+    Raises
+    ------
+    WeightsError
+        If the host cannot be reached or the file has another hash; a file with another hash is never kept.
+    """
+    path = repository_root() / "data" / "weights" / source.file
+    if path.is_file():
+        _verify(path, source.digest)
+        return path
+    try:
+        with atomic_write(path) as temporary:
+            _download(source.url, temporary)
+            _verify(temporary, source.digest)
+    except WeightsError:
+        raise
+    except OSError as error:
+        raise WeightsError(
+            explain(
+                f"data/weights/{source.file}",
+                expected=f"a download from {source.url}",
+                found=" ".join(str(error).split()),
+                remedy="fetch it on a machine with network access and copy it to that place",
+            )
+        ) from error
+    return path
+
+
+def _download(url: str, path: Path) -> None:
+    with urllib.request.urlopen(url, timeout=60) as response, path.open("wb") as file:
+        total = int(response.headers.get("Content-Length") or 0) or None
+        with tqdm(total=total, unit="B", unit_scale=True, desc=path.name, disable=None) as progress:
+            while block := response.read(1 << 20):
+                file.write(block)
+                progress.update(len(block))
+
+
+def _verify(path: Path, digest: str) -> None:
+    algorithm, expected = digest.split(":")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    if not found.startswith(expected):
+        raise WeightsError(
+            explain(
+                path,
+                expected=f"{algorithm} {expected}",
+                found=found,
+                remedy="delete the file and fetch it again; do not use it",
+            )
+        )
+
+
+def read_torch(path: Path) -> StateDict:
+    """Read a state dict from a ``.pth`` or ``.safetensors`` file without unpickling anything but tensors.
+
+    Raises
+    ------
+    WeightsError
+        If the file holds anything else.
+    """
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError, KeyError …
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            explain(
+                path, expected="a state dict of tensors", found=reason, remedy="name a file that holds only tensors"
+            )
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(
+            explain(
+                path,
+                expected="a state dict of tensors",
+                found=type(state).__name__,
+                remedy="save `model.state_dict()` alone",
+            )
+        )
+    return state
+
+
+def read_keras(path: Path) -> KerasArrays:
+    """Read the convolutions of a Keras ``.h5`` weights file with h5py alone.
+
+    Returns
+    -------
+    dict
+        Layer name to kernel (height, width, in, out) and bias (out,), float32, for every group of the file that
+        holds, at any depth, exactly one array of four axes and one of one.
+
+    Raises
+    ------
+    WeightsError
+        If the file is no HDF5.
+    """
+    layers: KerasArrays = {}
+    try:
+        with h5py.File(path, "r") as file:
+            root = file.get("model_weights", file)
+            for layer, group in root.items():
+                arrays: list[np.ndarray] = []
+                if isinstance(group, h5py.Group):
+                    group.visititems(lambda _, item, into=arrays: _collect(item, into))
+                if sorted(array.ndim for array in arrays) == [1, 4]:
+                    bias, kernel = sorted(arrays, key=lambda array: array.ndim)
+                    layers[layer] = kernel, bias
+    except OSError as error:
+        raise WeightsError(
+            explain(path, expected="a Keras weights file", found="no readable HDF5 file", remedy="fetch it again")
+        ) from error
+    return layers
+
+
+def _collect(item: h5py.Dataset | h5py.Group, into: list[np.ndarray]) -> None:
+    if isinstance(item, h5py.Dataset):
+        into.append(np.asarray(item[()], dtype=np.float32))
+
+
+def load_into(network: nn.Module, state: StateDict) -> None:
+    """Load a state dict into `network`.
+
+    Raises
+    ------
+    WeightsError
+        Naming the first missing, unknown or differently shaped parameter.
+    """
+    own = network.state_dict()
+    for key in [*own, *state]:
+        expected = tuple(own[key].shape) if key in own else "no such parameter"
+        found = tuple(state[key].shape) if key in state else "none"
+        if expected != found:
+            raise WeightsError(
+                explain(
+                    f"parameter {key} of {type(network).__name__}",
+                    expected=expected,
+                    found=found,
+                    remedy="name the weights of this network",
+                )
+            )
+    network.load_state_dict(state)

@@ -1,0 +1,73 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from pipeline.annotations.manifest import load_manifest
+from pipeline.annotations.prepare import prepare
+from pipeline.annotations.reader import read_clips
+from pipeline.errors import AnnotationError
+from pipeline.files import read_csv
+
+ROWS = ["Bark&b&good&0&10", "Bark&a&good&2&5", 'Café, "bar"&b&good&6&8']
+
+
+def test_what_is_written_can_be_read_again(dataset_params, write_ave, tmp_path: Path) -> None:
+    raw = write_ave(ROWS, sets=([0], [1], [2]))
+    (raw / "videos").mkdir()
+    (raw / "videos" / "a.mp4").write_bytes(b"x")
+    manifest = prepare(dataset_params(), raw, tmp_path / "out")
+    assert load_manifest(tmp_path / "out") == manifest
+    assert [video.video_id for video in manifest.videos] == ["b", "a"]
+    assert read_csv(tmp_path / "out" / "videos.csv")[0] == {
+        "video_id": "b", "path": "videos/b.mp4", "size_bytes": "", "sha256": "",
+    }  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "audit.json", "audit.md", "categories.txt", "manifest.csv", "videos.csv",
+    ]  # fmt: skip
+
+
+def test_the_same_input_gives_the_same_bytes(dataset_params, write_ave, tmp_path: Path) -> None:
+    raw = write_ave(ROWS)
+    for name in ("one", "two"):
+        prepare(dataset_params(), raw, tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_one_line_is_logged(dataset_params, write_ave, tmp_path: Path, caplog, capsys) -> None:
+    raw = write_ave(ROWS, sets=([0], [1], [2]))
+    (raw / "videos").mkdir()
+    (raw / "videos" / "a.mp4").write_bytes(b"x")
+    with caplog.at_level(logging.INFO):
+        prepare(dataset_params(), raw, tmp_path / "out")
+    assert [record.getMessage() for record in caplog.records] == [
+        "small: 3 clips (1 train, 1 val, 1 test), 2 videos, 1 missing, 2 categories; "
+        f"see {tmp_path / 'out' / 'audit.md'}"
+    ]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_wrong_videos_folder_shows_in_the_summary(dataset_params, write_ave, tmp_path: Path, caplog) -> None:
+    raw = write_ave(ROWS)
+    with caplog.at_level(logging.INFO):
+        prepare(dataset_params(videos="AVE"), raw, tmp_path / "out")
+    assert f"2 videos, none of them in {raw / 'AVE'}" in caplog.text
+
+
+@pytest.mark.parametrize("format_", ["synthetic", "ave", "csv"])
+def test_a_missing_raw_folder_says_what_to_do(dataset_params, tmp_path: Path, format_: str) -> None:
+    with pytest.raises(AnnotationError, match=r"raw: .* found no folder; put there what data/small/README.md lists"):
+        read_clips(dataset_params(format=format_), tmp_path / "raw")
+
+
+def test_the_rendered_data_set_is_read_as_ave(dataset_params, write_ave) -> None:
+    raw = write_ave(ROWS)
+    assert read_clips(dataset_params(format="synthetic"), raw) == read_clips(dataset_params(), raw)
+
+
+def test_faulty_annotations_write_nothing(dataset_params, write_ave, tmp_path: Path) -> None:
+    raw = write_ave(["Bark&../b&good&0&10"])
+    with pytest.raises(AnnotationError):
+        prepare(dataset_params(), raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

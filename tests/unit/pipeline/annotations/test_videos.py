@@ -1,0 +1,41 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pipeline.annotations import videos as videos_module
+from pipeline.annotations.manifest import Clip, VideoFile
+from pipeline.annotations.videos import list_videos
+from pipeline.errors import AnnotationError
+
+
+def clip(video_id: str, number: int = 1) -> Clip:
+    return Clip(f"{video_id}~{number}", video_id, f"videos/{video_id}.mp4", "Bark", "1", "train")
+
+
+def test_videos_are_listed_once_in_the_order_in_which_clips_name_them(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "b.mp4").write_bytes(b"two")
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"")
+    videos = list_videos([clip("b"), clip("a"), clip("b", 2), clip("c")], tmp_path)
+    assert videos == (
+        VideoFile("b", "videos/b.mp4", 3, hashlib.sha256(b"two").hexdigest()),
+        VideoFile("a", "videos/a.mp4", 0, hashlib.sha256(b"").hexdigest()),
+        VideoFile("c", "videos/c.mp4", None, None),
+    )
+
+
+def test_a_folder_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "videos" / "a.mp4").mkdir(parents=True)
+    assert list_videos([clip("a")], tmp_path)[0].size_bytes is None
+
+
+def test_a_video_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch) -> None:
+    def fail(path: Path) -> str:
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"x")
+    monkeypatch.setattr(videos_module, "sha256_of_file", fail)
+    with pytest.raises(AnnotationError, match=r"a.mp4: expected a readable video, found Input/output error; "):
+        list_videos([clip("a")], tmp_path)

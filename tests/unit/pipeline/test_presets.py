@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.params import Params, load_params
+
+ROOT = Path(__file__).resolve().parents[3]
+PRESETS = sorted(ROOT.glob("data/*/preset.yaml"))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.parent.name)
+def test_every_preset_is_a_whole_params_file_for_its_own_folder(preset: Path) -> None:
+    assert load_params(preset).dataset.name == preset.parent.name
+
+
+@pytest.mark.parametrize("name", ["synthetic", "ave", "csv"])
+def test_the_shipped_presets_exist_with_a_readme_where_files_are_needed(name: str) -> None:
+    assert ROOT / "data" / name / "preset.yaml" in PRESETS
+    assert name == "synthetic" or (ROOT / "data" / name / "README.md").is_file()
+
+
+def test_the_repository_starts_with_the_embedded_data_set() -> None:
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "data" / "synthetic" / "preset.yaml").read_bytes()
+
+
+@pytest.fixture
+def ave() -> Params:
+    return load_params(ROOT / "data" / "ave" / "preset.yaml")
+
+
+def test_ave_trains_with_the_published_settings(ave: Params) -> None:
+    full, weak = ave.train.full, ave.train.weak
+    assert (ave.train.method, ave.train.supervision, ave.train.seed) == ("cpsp", "full", 123)
+    assert (full.tau, weak.tau) == (0.099, 0.095)
+    for schedule in (full, weak):
+        assert (schedule.batch_size, schedule.num_epochs) == (64, 45)
+        assert (schedule.learning_rate, schedule.learning_rate_factor) == (0.001, 0.5)
+        assert schedule.max_gradient_norm == 0.1
+    assert (full.milestones, weak.milestones) == ([10, 20, 30], [5, 20, 40])
+    assert (full.avpsp.weight, full.spsa.weight, full.spsa.temperature) == (100, 0.01, 0.6)
+    assert (full.vpsa.weight, full.vpsa.margin, full.vpsa.num_negatives) == (1, 0.2, 3)
+    assert (weak.vpsa.weight, weak.vpsa.margin, weak.vpsa.num_negatives) == (1, 0.6, 4)
+
+
+def test_ave_extracts_the_features_of_its_release(ave: Params) -> None:
+    assert (ave.dataset.num_segments, ave.dataset.segment_seconds) == (10, 1.0)
+    assert (ave.visual.weights, ave.visual.sampling, ave.visual.frames_per_segment) == ("keras", "frames", 16)
+    assert ave.audio.weights == "torchvggish"
+    assert (ave.visual.max_failed_fraction, ave.audio.max_failed_fraction) == (0.01, 0.01)
+    assert ave.dataset.min_coverage == 0.99
+
+
+def test_a_data_set_of_ones_own_differs_from_ave_in_format_and_sampling_alone(ave: Params) -> None:
+    own = load_params(ROOT / "data" / "csv" / "preset.yaml")
+    assert own.visual == ave.visual.model_copy(update={"sampling": "time"})
+    assert own.dataset == ave.dataset.model_copy(update={"name": "csv", "format": "csv"})
+    assert (own.audio, own.train, own.evaluate) == (ave.audio, ave.train, ave.evaluate)
