@@ -6,16 +6,21 @@ frames there are and when each is shown; the caller chooses; :func:`read_frames`
 early leaves a gap instead of shifting what follows. Times are seconds from the container's first timestamp.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -25,9 +30,10 @@ REASONS = {
     "missing": "the file does not exist",
     "empty_file": "the file has no bytes",
     "unreadable": "the operating system refuses to open the file",
-    "not_media": "no known container; the file is no video or its index is lost",
+    "not_media": "no container of video; the file is something else or its index is lost",
     "no_video_stream": "the container holds no video",
     "no_audio_stream": "the container holds no audio",
+    "encrypted": "the media is encrypted (DRM)",
     "undecodable": "not one frame could be decoded",
     "too_short": "fewer frames or samples than a segment needs",
     "truncated": "the file ends before the container says it should",
@@ -37,7 +43,12 @@ REASONS = {
     "gap": "some segments have no media although the file is complete",
 }
 
-TRUNCATED_BELOW = 0.97  # share of the declared frames (or duration) that must be found
+# Containers of audio and video. Without such a list a text is rendered as moving letters, a picture is a video of one
+# frame, and a playlist opens the files it names.
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,wav,mp3,aac,flac"
+
+TRUNCATED_BELOW = 0.97  # share of an announced duration, which is seldom exact, that must be found
+ENCRYPTED_TAGS = ("encv", "enca")
 JITTER_SECONDS = 0.02  # audio timestamps this close to the running end count as contiguous
 
 
@@ -115,12 +126,13 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     if size == 0:
         raise MediaError("empty_file", f"{path.name}: no bytes")
     try:
-        # Only local files: a playlist or a `concat:` text must not make the library open other addresses.
-        container = av.open(str(path), options={"protocol_whitelist": "file"}, metadata_errors="replace")
-    except PermissionError as error:
+        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except (PermissionError, IsADirectoryError) as error:
         raise MediaError("unreadable", f"{path.name}: {error.strerror}") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError("not_media", f"{path.name}: {_one_line(error)}") from error
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise MediaError("not_media", f"{path.name}: {reason}") from error
     with container:
         yield container
 
@@ -131,23 +143,39 @@ def read_timeline(path: Path) -> Timeline:
     Raises
     ------
     MediaError
-        With reason ``no_video_stream`` or ``undecodable`` (no packet), or as :func:`open_container`.
+        With reason ``no_video_stream``, ``encrypted`` or ``undecodable`` (no packet), or as :func:`open_container`.
     """
     with open_container(path) as container:
         stream = _video_stream(container, path)
         zero = _start_seconds(container)
-        ticks, num_discarded, has_presentation_times = _packet_ticks(container, stream)
+        packets = _packet_times(container, stream)
+        ticks = sorted({shown for shown, _ in packets})
         if not ticks:
             raise MediaError("undecodable", f"{path.name}: no video packet")
-        timestamps = np.array(ticks, dtype=np.float64) * float(stream.time_base or 0) - zero
-        declared = _declared_frames(container, stream, timestamps, zero) - num_discarded
-    if len(timestamps) >= TRUNCATED_BELOW * declared:
-        declared = len(timestamps)
+        seconds_per_tick = float(stream.time_base or 0)
+        timestamps = np.array(ticks, dtype=np.float64) * seconds_per_tick - zero
+        num_missing = _count_missing(container, stream, timestamps, len(packets), zero)
+        num_declared = len(ticks) + num_missing
+        if num_missing and (last_decoded := packets[-1][1]) is not None:
+            # A frame and the B-frames shown before it are stored in that order: where the file ends between them,
+            # only what is shown by the last packet's decoding time has no hole.
+            ticks = [tick for tick in ticks if tick <= last_decoded] or ticks[:1]
+            timestamps = timestamps[: len(ticks)]
+        has_presentation_times = "avi" not in container.format.name  # it has decoding times, also for B-frames
     numbers = {tick: number for number, tick in enumerate(ticks)} if has_presentation_times else {}
-    return Timeline(timestamps, declared, numbers)
+    return Timeline(timestamps, num_declared, numbers)
 
 
-def read_frames(path: Path, timeline: Timeline, numbers: Iterable[int]) -> dict[int, np.ndarray]:
+def _as_it_is(frame: np.ndarray) -> np.ndarray:
+    return frame
+
+
+def read_frames(
+    path: Path,
+    timeline: Timeline,
+    numbers: Iterable[int],
+    convert: Callable[[np.ndarray], Any] = _as_it_is,
+) -> dict[int, Any]:
     """Decode frames by number.
 
     Parameters
@@ -157,12 +185,15 @@ def read_frames(path: Path, timeline: Timeline, numbers: Iterable[int]) -> dict[
         Of the same file, from :func:`read_timeline`.
     numbers : iterable of int
         Positions in presentation order (as in `timeline`); repeated ones are converted once.
+    convert : callable, optional
+        Applied to each wanted frame, (H, W, 3), uint8, RGB, upright (a rotation in the metadata is applied), as it is
+        decoded, so that no two full-size frames are in memory; by default frames are returned as they are.
 
     Returns
     -------
     dict
-        Number to frame, shape (H, W, 3), uint8, RGB, upright (a rotation in the metadata is applied). A frame that
-        cannot be decoded is missing from it.
+        Number to converted frame. A frame that cannot be decoded is missing from it, and so are those after it up to
+        the next key frame, since they build on it.
 
     Raises
     ------
@@ -170,14 +201,20 @@ def read_frames(path: Path, timeline: Timeline, numbers: Iterable[int]) -> dict[
         As :func:`read_timeline`.
     """
     wanted = set(numbers)
-    frames: dict[int, np.ndarray] = {}
+    frames: dict[int, Any] = {}
+    errors: list[float] = []
+    last_key = -math.inf
     with open_container(path) as container:
         stream = _video_stream(container, path)
         stream.codec_context.thread_count = 1  # one video per thread already uses the cores
-        for position, frame in enumerate(_decode(container, stream)):
-            number = timeline.number_of_tick.get(frame.pts, -1) if timeline.number_of_tick else position
-            if number in wanted and number not in frames:
-                frames[number] = _upright_rgb(frame)
+        for position, frame in enumerate(_decode(container, stream, errors)):
+            if frame.key_frame and frame.pts is not None:
+                last_key = frame.pts
+            if errors and last_key <= max(errors):
+                continue
+            number = timeline.number_of_tick.get(frame.pts, -1) if timeline.number_of_tick else position + len(errors)
+            if number in wanted and number not in frames and (image := _upright_rgb(frame)) is not None:
+                frames[number] = convert(image)
                 if len(frames) == len(wanted):
                     break
     return frames
@@ -189,18 +226,18 @@ def read_waveform(path: Path, *, num_seconds: float) -> Waveform:
     Raises
     ------
     MediaError
-        With reason ``no_audio_stream`` or ``undecodable``, or as :func:`open_container`.
+        With reason ``no_audio_stream``, ``encrypted`` or ``undecodable``, or as :func:`open_container`.
     """
     with open_container(path) as container:
         if not container.streams.audio:
             raise MediaError("no_audio_stream", f"{path.name}: {REASONS['no_audio_stream']}")
         stream = container.streams.audio[0]
+        _require_codec(stream, path)
         zero = _start_seconds(container)
-        declared_end = _declared_end_seconds(container, stream, zero)
+        expected_end = min(num_seconds, _end_seconds(container, stream, zero))
         rate, samples, present, end_seconds, num_damaged = _lay_out(container, stream, zero, num_seconds)
     if rate is None:
         raise MediaError("undecodable", f"{path.name}: not one audio frame could be decoded")
-    expected_end = min(num_seconds, declared_end)
     return Waveform(samples, present, rate, end_seconds < TRUNCATED_BELOW * expected_end, num_damaged)
 
 
@@ -210,7 +247,7 @@ def _lay_out(
     rate: int | None = None
     samples, present = np.zeros((0, 0), np.float32), np.zeros(0, bool)
     cursor, resampler, source = 0, None, None
-    errors: list[Exception] = []
+    errors: list[float] = []
     for frame in _decode(container, stream, errors):
         if rate is None:
             rate = int(frame.sample_rate)
@@ -218,17 +255,18 @@ def _lay_out(
             layout = frame.layout
             samples = np.zeros((len(layout.channels), num_samples), np.float32)
             present = np.zeros(num_samples, bool)
-        if source != (key := (frame.format.name, frame.layout.name, frame.sample_rate)):
-            source, resampler = key, av.AudioResampler(format="fltp", layout=layout, rate=rate)
-        seconds = frame.pts * float(frame.time_base) - zero if frame.pts is not None else cursor / rate
-        frame.pts = None
-        assert resampler is not None
-        block = np.concatenate([part.to_ndarray() for part in resampler.resample(frame)] or [samples[:, :0]], 1)
+        seconds = frame.pts * float(stream.time_base or 0) - zero if frame.pts is not None else cursor / rate
         start = round(seconds * rate)
-        if abs(start - cursor) <= JITTER_SECONDS * rate:
+        if cursor and abs(start - cursor) <= JITTER_SECONDS * rate:
             start = cursor
         if start >= samples.shape[1]:
+            cursor = samples.shape[1]
             break
+        if source != (key := (frame.format.name, frame.layout.name, frame.sample_rate)):
+            source, resampler = key, av.AudioResampler(format="fltp", layout=layout, rate=rate)
+        assert resampler is not None
+        frame.pts = None
+        block = np.concatenate([part.to_ndarray() for part in resampler.resample(frame)] or [samples[:, :0]], 1)
         block = block[:, max(0, -start) : samples.shape[1] - start]
         first = max(0, start)
         samples[:, first : first + block.shape[1]] = block
@@ -237,70 +275,73 @@ def _lay_out(
     return rate, samples, present, cursor / rate if rate else 0.0, len(errors)
 
 
-def _decode(container, stream, errors: list[Exception] | None = None):  # type: ignore[no-untyped-def]
-    """Yield decoded frames, going on after packets that cannot be decoded or read."""
-    errors = [] if errors is None else errors
-    packets = container.demux(stream)
+def _decode(container, stream, errors: list[float]):  # type: ignore[no-untyped-def]
+    """Yield decoded frames, going on after packets that cannot be decoded; `errors` gets the time of each in ticks."""
+    packets = _demux(container, stream)
     while True:
         try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.error.FFmpegError as error:
-            errors.append(error)
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            errors.append(math.inf)
             packet = None
         try:
             yield from stream.codec_context.decode(packet)
         except av.error.EOFError:
             return
-        except av.error.FFmpegError as error:
-            errors.append(error)
+        except av.error.FFmpegError:
+            errors.append(math.inf if packet is None or packet.pts is None else packet.pts)
         if packet is None:
             return
 
 
-def _packet_ticks(container: InputContainer, stream: VideoStream) -> tuple[list[int], int, bool]:
-    """Return the sorted times of the shown packets in ticks, how many are not shown, and whether all are real.
+def _demux(container: InputContainer, stream: Stream) -> Iterator[Packet]:
+    """Yield the packets of one stream; those of others are not even read."""
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    return (packet for packet in container.demux(stream) if packet.size)
 
-    A container without presentation times (AVI) has decoding times, in another order only around B-frames.
-    """
-    ticks: list[int] = []
-    num_discarded, has_presentation_times = 0, True
+
+def _packet_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, int | None]]:
+    """Return when each complete packet that is shown is presented and decoded, in ticks, in the file's order."""
+    times: list[tuple[int, int | None]] = []
     try:
-        for packet in container.demux(stream):
-            if packet.size == 0:
-                continue
-            if packet.is_discard:
-                num_discarded += 1
-                continue
-            has_presentation_times &= packet.pts is not None
-            tick = packet.pts if packet.pts is not None else packet.dts
-            ticks.append(len(ticks) if tick is None else tick)
+        for packet in _demux(container, stream):
+            if not packet.is_discard and not packet.is_corrupt:
+                shown = packet.pts if packet.pts is not None else packet.dts
+                times.append((len(times) if shown is None else shown, packet.dts))
     except av.error.FFmpegError:
         pass  # the file ends in the middle of a packet: what was found counts, the declared number tells the rest
-    return sorted(set(ticks)), num_discarded, has_presentation_times
+    return times
 
 
-def _declared_frames(container: InputContainer, stream: VideoStream, timestamps: np.ndarray, zero: float) -> int:
-    """Return how many frames the container announces: its count, else its duration over the frame period."""
+def _count_missing(
+    container: InputContainer, stream: VideoStream, timestamps: np.ndarray, num_found: int, zero: float
+) -> int:
+    """Return how many frames the container announces beyond those found: by its index, its count or its duration."""
+    if "mp4" in container.format.name and stream.frames:
+        # Exact, and unlike the count without what an edit list cuts away.
+        return max(0, sum(not entry.is_discard for entry in stream.index_entries) - num_found)
     if stream.frames:
-        return int(stream.frames)
-    if len(timestamps) < 2:
-        return len(timestamps)
-    period = float(np.median(np.diff(timestamps)))
-    end = _declared_end_seconds(container, stream, zero)
-    missing = (end - timestamps[-1]) / period - 1 if np.isfinite(end) else 0.0
-    return len(timestamps) + max(0, round(missing))
+        num_missing = stream.frames - num_found
+    else:
+        period = float(np.median(np.diff(timestamps))) if len(timestamps) > 1 else math.inf
+        end = _end_seconds(container, stream, zero)
+        num_missing = round((end - timestamps[-1]) / period - 1) if math.isfinite(end) else 0
+    return num_missing if num_found < TRUNCATED_BELOW * (num_found + num_missing) else 0
 
 
-def _declared_end_seconds(container: InputContainer, stream: av.stream.Stream, zero: float) -> float:
+def _end_seconds(container: InputContainer, stream: Stream, zero: float) -> float:
     """Return when the stream should end; infinity where the container does not say."""
     if stream.duration is not None and stream.time_base is not None:
         start = stream.start_time or 0
         return float((start + stream.duration) * stream.time_base) - zero
+    if tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):  # Matroska
+        hours, minutes, seconds = map(float, tag.groups())
+        return 3600 * hours + 60 * minutes + seconds - zero
     if container.duration is not None:
         return float(Fraction(container.duration, av.time_base))
-    return float("inf")
+    return math.inf
 
 
 def _start_seconds(container: InputContainer) -> float:
@@ -310,16 +351,24 @@ def _start_seconds(container: InputContainer) -> float:
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     """Return the first moving video stream: cover pictures do not count."""
     for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
+        if not stream.disposition & Disposition.attached_pic:
+            _require_codec(stream, path)
             return stream
     raise MediaError("no_video_stream", f"{path.name}: {REASONS['no_video_stream']}")
 
 
-def _upright_rgb(frame: VideoFrame) -> np.ndarray:
-    image = frame.to_ndarray(format="rgb24")
+def _require_codec(stream: Stream, path: Path) -> None:
+    if stream.codec_context is None:
+        raise MediaError("undecodable", f"{path.name}: no decoder knows its {stream.type}")
+    if stream.codec_context.codec_tag in ENCRYPTED_TAGS:
+        raise MediaError("encrypted", f"{path.name}: {REASONS['encrypted']}")
+
+
+def _upright_rgb(frame: VideoFrame) -> np.ndarray | None:
+    """Return the frame as RGB (H, W, 3), or None where its pixels cannot be converted."""
+    try:
+        image = frame.to_ndarray(format="rgb24")
+    except (av.error.FFmpegError, ValueError):
+        return None
     quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise, as the display matrix means it
     return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

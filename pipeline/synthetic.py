@@ -14,10 +14,13 @@ Scores on this data say whether the pipeline works, nothing about the methods.
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -271,9 +274,10 @@ class _Canvas:
         self.alpha[touched] += coverage * (1 - self.alpha[touched])
 
     def glow(self, centre: tuple[float, float], radius: float, colour: Any, opacity: float) -> None:
-        """Lay a soft disc over what is there."""
+        """Lay a soft disc over what is there, faded towards the edge of the square."""
         squared = (self.x - centre[0]) ** 2 + (self.y - centre[1]) ** 2
-        self.paint(np.full_like(self.x, -1), colour, opacity * np.exp(-squared / radius**2 * 3))
+        edge = np.clip(2.5 * (1 - abs(self.x)), 0, 1) * np.clip(2.5 * (1 - abs(self.y)), 0, 1)
+        self.paint(np.full_like(self.x, -1), colour, opacity * edge * np.exp(-squared / radius**2 * 3))
 
 
 def _circle(x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
@@ -623,26 +627,25 @@ def _interpolate(grid: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return grid[whole] * (1 - part) + grid[whole + 1] * part
 
 
+@cache
+def num_frames(frame_rate: Fraction) -> int:
+    """Return how many frames a clip of full length has."""
+    return round(frame_rate * NUM_SEGMENTS * Fraction(SEGMENT_SECONDS))
+
+
 def first_frame_of_segment(segment: int, frame_rate: Fraction) -> int:
     """Return the index of the frame with which a segment begins: the one on screen when its second begins.
 
     >>> [first_frame_of_segment(segment, Fraction(1758, 100)) for segment in (0, 1, 2)]
     [0, 17, 35]
     """
-    return int(segment * SEGMENT_SECONDS * num_frames(frame_rate) / (NUM_SEGMENTS * SEGMENT_SECONDS))
-
-
-def num_frames(frame_rate: Fraction) -> int:
-    """Return how many frames a clip of full length has."""
-    return round(frame_rate * NUM_SEGMENTS * Fraction(SEGMENT_SECONDS))
+    return segment * num_frames(frame_rate) // NUM_SEGMENTS
 
 
 def segment_of_frame(index: int, frame_rate: Fraction) -> int:
     """Return the last segment that begins at or before frame `index`."""
-    segment = int(index * NUM_SEGMENTS / num_frames(frame_rate))
-    if segment + 1 < NUM_SEGMENTS and first_frame_of_segment(segment + 1, frame_rate) <= index:
-        segment += 1
-    return min(segment, NUM_SEGMENTS - 1)
+    begun = [segment for segment in range(NUM_SEGMENTS) if first_frame_of_segment(segment, frame_rate) <= index]
+    return begun[-1]
 
 
 def draw_frame(scene: Scene, index: int) -> np.ndarray:
@@ -732,7 +735,7 @@ def _sound_dog_bark(seconds: np.ndarray, rate: int, rng: np.random.Generator) ->
         first = int(onset * rate)
         t = seconds[first : first + int(0.2 * rate)] - onset
         cycles = pitch * (t * 1.25 - t**2 * 2)
-        voice = sum(np.sin(2 * np.pi * n * cycles) / (0.6 + abs(n - 2.5)) for n in range(1, 8))
+        voice = _harmonics(cycles, [1 / (0.6 + abs(n - 2.5)) for n in range(1, 8)])
         breath = 0.5 * rng.standard_normal(t.size)
         sound[first : first + t.size] += (voice + breath) * np.sin(np.pi * np.clip(t / 0.2, 0, 1)) ** 1.5
     return sound
@@ -750,7 +753,7 @@ def _sound_siren(seconds: np.ndarray, rate: int, rng: np.random.Generator) -> np
     low, high, sweeps_per_second = rng.uniform(480, 620), rng.uniform(1050, 1500), rng.uniform(0.45, 1.4)
     height = 0.5 - 0.5 * np.cos(2 * np.pi * sweeps_per_second * seconds)
     cycles = np.cumsum(low * (high / low) ** height) / rate
-    return sum(level * np.sin(2 * np.pi * n * cycles) for n, level in ((1, 1), (2, 0.35), (3, 0.3)))
+    return _harmonics(cycles, [1, 0.35, 0.3])
 
 
 def _sound_ticking_clock(seconds: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -769,7 +772,7 @@ def _sound_truck(seconds: np.ndarray, rate: int, rng: np.random.Generator) -> np
     rumble = _coloured_noise(rng, seconds.size, rate, 1.0, 40, 420)
     firing = rng.uniform(26, 40) * (1 + 0.06 * np.sin(2 * np.pi * rng.uniform(0.15, 0.4) * seconds))
     cycles = np.cumsum(firing) / rate
-    engine = sum(np.sin(2 * np.pi * n * cycles + n) / np.sqrt(n) for n in range(1, 12))
+    engine = _harmonics(cycles, [n**-0.5 for n in range(1, 12)])
     return rumble / rumble.std() + 1.2 * engine / engine.std()
 
 
@@ -780,7 +783,7 @@ def _sound_violin(seconds: np.ndarray, rate: int, rng: np.random.Generator) -> n
     pitch = rng.choice(scale, note[-1] + 1)[note]
     cycles = np.cumsum(pitch * (1 + 0.008 * np.sin(2 * np.pi * 5.8 * seconds))) / rate
     bowing = 0.35 + 0.65 * np.clip((seconds - note * note_seconds) / 0.08, 0, 1)
-    return bowing * sum(np.sin(2 * np.pi * n * cycles) / n for n in range(1, 11))
+    return bowing * _harmonics(cycles, [1 / n for n in range(1, 11)])
 
 
 _SOUNDS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
@@ -792,6 +795,14 @@ _SOUNDS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]]
     "Truck": _sound_truck,
     "Violin": _sound_violin,
 }
+
+
+def _harmonics(cycles: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """Return a tone whose first harmonic has run through `cycles` periods; the n-th has the n-th level."""
+    tone = np.zeros_like(cycles)
+    for n, level in enumerate(levels, start=1):
+        tone += level * np.sin(2 * np.pi * n * cycles)
+    return tone
 
 
 def _coloured_noise(
@@ -848,7 +859,7 @@ def _synthesize_background(rng: np.random.Generator, num_channels: int, num_samp
     slope, low, high = rng.uniform(0.2, 1.0), rng.uniform(30, 150), rng.uniform(1500, 8000)
     noise = np.stack([_coloured_noise(rng, num_samples, rate, slope, low, high) for _ in range(num_channels)])
     mains = rng.choice([50, 60])
-    hum = sum(np.sin(2 * np.pi * mains * n * seconds) / n for n in (1, 2, 3, 4))
+    hum = _harmonics(mains * seconds, [1 / n for n in range(1, 5)])
     swell = 1 + rng.uniform(0, 0.4) * np.sin(2 * np.pi * (rng.uniform(0.05, 0.3) * seconds + rng.uniform()))
     mixture = noise / noise.std() + rng.uniform(0, 0.6) * hum
     return (swell * mixture / mixture.std()).astype(np.float32)
@@ -994,8 +1005,9 @@ def render(folder: Path, *, seed: int = 1, num_clips: int = 96, num_workers: int
         Processes to render in; by default as many as there are processors, 1 renders in this process.
     """
     plans = plan_clips(seed, num_clips)
-    num_workers = min(num_workers or len(os.sched_getaffinity(0)), num_clips)
-    for _ in tqdm(_render_clips(folder, plans, num_workers), "render", len(plans), unit="clip", disable=None):
+    num_workers = min(num_workers or _num_processors(), num_clips)
+    finished = _render_clips(folder, plans, num_workers)
+    for _ in tqdm(finished, "render", len(plans), unit="clip", disable=None):
         pass
     for split in SPLITS:
         rows = [f"{plan.annotation}\n" for plan in plans if plan.split == split]
@@ -1004,15 +1016,35 @@ def render(folder: Path, *, seed: int = 1, num_clips: int = 96, num_workers: int
     write_text(folder / "Annotations.txt", "Category&VideoID&Quality&StartTime&EndTime\n" + "".join(rows))
 
 
-def _render_clips(folder: Path, plans: tuple[ClipPlan, ...], num_workers: int) -> Iterator[None]:
-    """Render all clips, yielding once after each."""
+def _num_processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _render_clips(folder: Path, plans: tuple[ClipPlan, ...], num_workers: int) -> Iterator[ClipPlan]:
+    """Render all clips, yielding each plan once its clip is written."""
     if num_workers == 1:
         for plan in plans:
-            yield render_clip(folder, plan)
+            render_clip(folder, plan)
+            yield plan
         return
-    pool = ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
     try:
-        for task in as_completed([pool.submit(render_clip, folder, plan) for plan in plans]):
-            yield task.result()
+        tasks = {pool.submit(render_clip, folder, plan): plan for plan in plans}
+        for task in as_completed(tasks):
+            task.result()
+            yield tasks[task]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is killed, instead of waiting for work for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

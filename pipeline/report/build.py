@@ -6,7 +6,6 @@ trusted: the template escapes, and a content security policy forbids scripts and
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from pipeline.report.figures import Mark, Series, confusion_map, line_chart
 from pipeline.report.inputs import MODALITIES, Run, load_run
 from pipeline.report.palette import colours
 from pipeline.report.timelines import build_timelines
+from pipeline.shards import SCHEMA
 
 MAX_TABLE_NAMES = 40
 MAX_CELL_SHARES = 12
@@ -32,7 +32,6 @@ MAX_AUDIT_ITEMS = 10
 NO_VALUE = "–"
 SPACE = "\N{NARROW NO-BREAK SPACE}"
 
-_TERM_NAMES = {"loss": "Total loss", "relevance": "Relevance", "category": "Category"}
 _OTHER_COLUMNS = {"gradient_norm": "Gradient norm", "learning_rate": "Learning rate"}
 
 
@@ -57,9 +56,7 @@ def build_report(
     PipelineError
         If a file is missing or contradicts another.
     """
-    run = load_run(
-        params=params, prepared=prepared, features=features, train=train, evaluate=evaluate, raw=raw
-    )
+    run = load_run(params=params, prepared=prepared, features=features, train=train, evaluate=evaluate, raw=raw)
     path = output / "index.html"
     write_text(path, _render(run))
     return path
@@ -95,16 +92,12 @@ def _render(run: Run) -> str:
         settings=_settings(run.params),
         features=run.features,
         recipes={name: flatten(run.features[name].index.recipe) for name in MODALITIES},
-        version=version("avel-pipeline"),
+        schema=SCHEMA,
     )
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a number of percent as text; None is a dash.
-
-    >>> percent(78.62), percent(None)
-    ('78.6\\u202f%', '–')
-    """
+    """Return a number of percent as text, with a space that does not break; None is a dash."""
     return NO_VALUE if value is None else f"{value:.{digits}f}{SPACE}%"
 
 
@@ -151,10 +144,7 @@ def describe_notice(params: Params) -> str:
     if not reasons:
         return ""
     text = " and ".join(reasons)
-    return (
-        f"{text[0].upper()}{text[1:]}: these scores show that the pipeline works; "
-        "they say nothing about the method."
-    )
+    return f"{text[0].upper()}{text[1:]}: these scores show that the pipeline works; they say nothing about the method."
 
 
 def _unscored_clips(run: Run) -> list[dict[str, str]]:
@@ -191,9 +181,7 @@ def _confusion(run: Run) -> dict[str, Any]:
 
 def _most_frequent_confusions(run: Run) -> list[dict[str, Any]]:
     names, counts = run.names, run.confusion
-    wrong = [
-        (int(counts[row, column]), row, column) for row, column in np.argwhere(counts) if row != column
-    ]
+    wrong = [(int(counts[row, column]), row, column) for row, column in np.argwhere(counts) if row != column]
     wrong.sort(key=lambda item: (-item[0], item[1], item[2]))
     return [
         {
@@ -233,7 +221,7 @@ def _charts(run: Run) -> list[dict[str, Any]]:
     accuracy = [Series("validation", history["validation_accuracy"])]
     if "test_accuracy" in history:
         accuracy.append(Series("test", history["test_accuracy"], "second"))
-    title = "Segment accuracy, %"
+    title = "Accuracy, %"
     charts = [{"title": title, "series": accuracy, "figure": line_chart(epochs, accuracy, marks, title=title)}]
     for column in _chart_columns(history):
         series = [Series("training" if column.startswith("train_") else column, history[column])]
@@ -251,7 +239,7 @@ def _chart_title(column: str) -> str:
     if column in _OTHER_COLUMNS:
         return _OTHER_COLUMNS[column]
     term = column.removeprefix("train_")
-    return _TERM_NAMES.get(term, f"Term {term}")
+    return "Total loss" if term == "loss" else f"Loss: {term}"
 
 
 def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,9 +256,7 @@ def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
             for key, value in audit.items()
             if not isinstance(value, (Mapping, list))
         },
-        "splits": [
-            {"name": split, **audit["splits"][split]} for split in SPLITS if split in audit.get("splits", {})
-        ],
+        "splits": [{"name": split, **audit["splits"][split]} for split in SPLITS if split in audit.get("splits", {})],
         "findings": [
             {"name": name, "count": listed["count"], "items": _shown_items(listed)}
             for name, listed in findings
@@ -342,12 +328,11 @@ def _problem_videos(run: Run) -> list[dict[str, Any]]:
 
 
 def _settings(params: Params) -> list[dict[str, Any]]:
-    """Return every parameter by section; the supervision that was not used is a section of its own."""
-    unused = "weak" if params.train.supervision == "full" else "full"
-    sections = []
-    for name, values in params.model_dump().items():
-        other = {unused: values.pop(unused)} if name == "train" else {}
-        sections.append({"name": name, "values": flatten(values), "is_used": True})
-        if other:
-            sections.append({"name": f"{name}.{unused}", "values": flatten(other[unused]), "is_used": False})
-    return sections
+    """Return the parameters that this run depends on, by section.
+
+    How the machine was used changes no number, and the settings of the other supervision had no part: both are
+    left out, so that the page is the same whatever they are.
+    """
+    sections = params.model_dump(exclude={"extract": True, "train": {"device"}})
+    sections["train"].pop("weak" if params.train.supervision == "full" else "full")
+    return [{"name": name, "values": flatten(values)} for name, values in sections.items()]

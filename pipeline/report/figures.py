@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-CHART_WIDTH, CHART_HEIGHT = 480, 230
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 30
-MARK_LINE_HEIGHT = 17
+CHART_WIDTH, CHART_HEIGHT = 340, 190
+LEFT, RIGHT, TOP, BOTTOM = 46, 8, 10, 24
+MARK_LINE_HEIGHT = 15
 NUM_TICKS = 4
 
 RELEVANCE_HEIGHT = 100
@@ -66,9 +66,7 @@ def line_chart(epochs: Sequence[float], series: Sequence[Series], marks: Sequenc
         parts.append(element("text", f"{tick:g}", class_="tick end", x=LEFT - 8, y=y + 4))
     for tick in x_ticks:
         if epochs[0] <= tick <= epochs[-1]:
-            parts.append(
-                element("text", f"{tick:g}", class_="tick middle", x=x_of(tick), y=CHART_HEIGHT - BOTTOM + 19)
-            )
+            parts.append(element("text", f"{tick:g}", class_="tick middle", x=x_of(tick), y=CHART_HEIGHT - BOTTOM + 18))
     parts += _mark_lines(marks, x_of, top)
     for line in series:
         points = [
@@ -140,11 +138,11 @@ def ticks(low: float, high: float) -> list[float]:
     """Return about four round numbers from at or below `low` to at or above `high`.
 
     >>> ticks(0, 87)
-    [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]
+    [0.0, 25.0, 50.0, 75.0, 100.0]
     """
     rough = max(high - low, 1e-9) / NUM_TICKS
     magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= rough * 0.999)
+    step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [float(f"{number * step:.10g}") for number in range(first, max(last, first + 1) + 1)]
 
@@ -173,14 +171,11 @@ def _mark_lines(marks: Sequence[Mark], x_of, top: float) -> list[Markup]:  # typ
     parts = []
     for position, mark in enumerate(marks):
         x = x_of(mark.epoch)
-        label_y = TOP + MARK_LINE_HEIGHT * position + 2
-        start = label_y + 5 if mark.label else top
-        parts.append(
-            element("line", class_=f"mark {mark.style}", x1=x, x2=x, y1=start, y2=CHART_HEIGHT - BOTTOM)
-        )
+        label_y = TOP + MARK_LINE_HEIGHT * position
+        parts.append(element("line", class_=f"mark {mark.style}", x1=x, x2=x, y1=top - 6, y2=CHART_HEIGHT - BOTTOM))
         if mark.label:
             anchor = "end" if x > CHART_WIDTH / 2 else "start"
-            parts.append(element("text", mark.label, class_=f"mark-label {anchor}", x=x, y=label_y))
+            parts.append(element("text", mark.label, class_=f"mark-label {mark.style} {anchor}", x=x, y=label_y))
     return parts
 
 
@@ -216,9 +211,7 @@ def _path(points: Sequence[tuple[float, float] | None]) -> str:
 
 
 def _svg(parts: Sequence[str], width: float, height: float, style: str, **attributes: object) -> Markup:
-    return element(
-        "svg", *parts, class_=style, viewBox=f"0 0 {_text(width)} {_text(height)}", role="img", **attributes
-    )
+    return element("svg", *parts, class_=style, viewBox=f"0 0 {_text(width)} {_text(height)}", role="img", **attributes)
 
 
 def _text(value: object) -> str:

@@ -281,7 +281,7 @@ def _read_csv(path: Path, stage: str, columns: Iterable[str]) -> list[dict[str, 
     return rows
 
 
-def _check_row(row: Mapping[str | None, object], path: Path, stage: str, columns: Iterable[str]) -> None:
+def _check_row(row: Mapping[Any, Any], path: Path, stage: str, columns: Iterable[str]) -> None:
     if missing := [column for column in columns if row.get(column) is None]:
         raise _contradiction(path, f"the column {missing[0]!r} in every row", "none", stage)
     if None in row or None in row.values():

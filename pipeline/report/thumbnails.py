@@ -1,24 +1,28 @@
 """A small picture per segment, and a spectrogram of the whole clip, as bytes for the page."""
 
 import io
+import math
 from pathlib import Path
 
-import librosa
 import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
+from pipeline.audio_frontend import (
+    HOP_SAMPLES,
+    LOG_OFFSET,
+    WINDOW_SAMPLES,
+    log_mel,
+    resample_to_16k,
+    to_mono,
+)
 from pipeline.media import Timeline, read_frames, read_timeline, read_waveform
 from pipeline.segments import NO_FRAME, frame_indices_by_time
 
 THUMBNAIL_WIDTH = 160
 JPEG_QUALITY = 70
 
-SAMPLE_RATE_HZ = 16000
-FFT_SIZE = 1024
-NUM_COLUMNS_PER_SECOND = 50
-NUM_MEL_BANDS = 64
-DYNAMIC_RANGE_DB = 70.0
+FRAMES_PER_COLUMN = 2  # of 10 ms
 NUM_LEVELS = 64
 
 
@@ -40,16 +44,14 @@ def read_thumbnails(path: Path, *, num_segments: int, segment_seconds: float) ->
 def choose_frames(timeline: Timeline, *, num_segments: int, segment_seconds: float) -> list[int | None]:
     """Return per segment the number of the frame shown at its middle, else at its start, else None."""
     start, middle = frame_indices_by_time(timeline.timestamps_seconds, num_segments, 2, segment_seconds).T
-    return [
-        None if number == NO_FRAME else int(number)
-        for number in np.where(middle == NO_FRAME, start, middle)
-    ]
+    return [None if number == NO_FRAME else int(number) for number in np.where(middle == NO_FRAME, start, middle)]
 
 
 def read_spectrogram(path: Path, *, num_seconds: float) -> bytes:
     """Return the log-mel spectrogram of the clip as PNG, time from left to right, low frequencies at the bottom.
 
-    Each picture spans 70 dB below the clip's loudest point, or below 0 dB where that is louder: silence is dark.
+    It is the network's own front end, over the whole clip. Dark is digital silence, bright the clip's loudest
+    point or a spectrum magnitude of 1, whichever is louder: a silent clip is dark all over.
 
     Raises
     ------
@@ -57,20 +59,13 @@ def read_spectrogram(path: Path, *, num_seconds: float) -> bytes:
         If the file has no audio that can be decoded.
     """
     waveform = read_waveform(path, num_seconds=num_seconds)
-    mono = waveform.samples.mean(axis=0)
-    if waveform.sample_rate_hz != SAMPLE_RATE_HZ:
-        mono = librosa.resample(mono, orig_sr=waveform.sample_rate_hz, target_sr=SAMPLE_RATE_HZ)
-    power = librosa.feature.melspectrogram(
-        y=mono,
-        sr=SAMPLE_RATE_HZ,
-        n_fft=FFT_SIZE,
-        hop_length=SAMPLE_RATE_HZ // NUM_COLUMNS_PER_SECOND,
-        n_mels=NUM_MEL_BANDS,
-    )
-    decibels = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
-    top = max(float(decibels.max()), 0.0)
-    share = np.clip((decibels - top) / DYNAMIC_RANGE_DB + 1, 0, 1)
-    return _encode_png(share[::-1])
+    mono = resample_to_16k(to_mono(waveform.samples), waveform.sample_rate_hz)
+    frames = log_mel(np.pad(mono, (0, WINDOW_SAMPLES - HOP_SAMPLES)))  # as many frames as hops: no time is cut off
+    num_columns = len(frames) // FRAMES_PER_COLUMN
+    columns = frames[: num_columns * FRAMES_PER_COLUMN].reshape(num_columns, FRAMES_PER_COLUMN, -1).mean(axis=1)
+    floor = math.log(LOG_OFFSET)
+    share = (columns - floor) / (max(float(columns.max()), 0.0) - floor)
+    return _encode_png(share.T[::-1])
 
 
 def _encode_jpeg(frame: np.ndarray) -> bytes:

@@ -86,12 +86,7 @@ def choose_predictions(predictions: Sequence[Prediction], num_clips: int) -> lis
 
 
 def describe_outcome(prediction: Prediction) -> tuple[str, ...]:
-    """Return what is right and wrong about a clip, in words.
-
-    >>> clip = Clip("a", "a", "a.mp4", "dog", "011", "test")
-    >>> describe_outcome(Prediction(clip, ("background", "dog", "dog"), ("dog", "dog", "background"), (1, 1, 0)))
-    ('1 of 3 segments right', '1 event segment missed', '1 background segment taken for an event')
-    """
+    """Return what is right and wrong about a clip, in words; the first phrase counts the right segments."""
     pairs = list(zip(prediction.truth, prediction.predicted, strict=True))
     missed = sum(truth != BACKGROUND and said == BACKGROUND for truth, said in pairs)
     invented = sum(truth == BACKGROUND and said != BACKGROUND for truth, said in pairs)
@@ -114,9 +109,7 @@ def _build_timeline(run: Run, prediction: Prediction) -> Timeline:
     thumbnails: list[bytes | None] = [None] * dataset.num_segments
     spectrogram = None
     try:
-        thumbnails = read_thumbnails(
-            path, num_segments=dataset.num_segments, segment_seconds=dataset.segment_seconds
-        )
+        thumbnails = read_thumbnails(path, num_segments=dataset.num_segments, segment_seconds=dataset.segment_seconds)
     except MediaError as error:
         notes.append(f"no pictures: {error.reason}")
     try:

@@ -1,0 +1,19 @@
+"""Render the embedded data set."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.params import Params
+from pipeline.synthetic import render
+from stages import run_stage
+
+
+def main(arguments: argparse.Namespace, params: Params) -> None:
+    """Write videos, annotations and splits; `params` is only validated, since no value of it changes the data."""
+    render(arguments.output)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True)
+    run_stage(main, parser)

@@ -1,0 +1,213 @@
+"""A small finished run on disk: everything the report reads, with clips rendered on the spot."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.annotations.manifest import BACKGROUND, Clip, Manifest, VideoFile
+from pipeline.files import write_csv, write_json
+from pipeline.params import Params, load_params
+from pipeline.report.build import build_report
+from pipeline.shards import LedgerRow, ShardIndex, save_ledger
+
+NUM_SEGMENTS = 4
+FRAME_RATE = 10
+SAMPLE_RATE_HZ = 16000
+
+
+def write_clip(path: Path, num_seconds: float = NUM_SEGMENTS, *, has_audio: bool = True) -> Path:
+    """Write a clip that gets brighter by one step per second and hums, each second at its own pitch."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=FRAME_RATE)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        if has_audio:
+            audio = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
+        for number in range(round(num_seconds * FRAME_RATE)):
+            image = np.full((48, 64, 3), 40 + 50 * (number // FRAME_RATE), np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(video.encode(None))
+        if has_audio:
+            seconds = np.arange(round(num_seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+            wave = 0.3 * np.sin(2 * np.pi * 400 * (1 + np.floor(seconds)) * seconds)
+            frame = av.AudioFrame.from_ndarray(wave[np.newaxis].astype(np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.time_base, frame.pts = SAMPLE_RATE_HZ, Fraction(1, SAMPLE_RATE_HZ), 0
+            container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
+    return path
+
+
+@dataclass
+class FakeRun:
+    """The paths of a finished run under `root`."""
+
+    root: Path
+    params: Params
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        return {name: self.root / name for name in ("prepared", "features", "train", "evaluate", "raw")}
+
+    def build(self, output: str = "report") -> str:
+        path = build_report(params=self.params, **self.folders, output=self.root / output)
+        return path.read_text(encoding="utf-8")
+
+
+def make_fake_run(
+    root: Path,
+    categories: tuple[str, ...] = ("bell", "dog"),
+    *,
+    num_test_clips: int = 3,
+    clip_prefix: str = "clip",
+    weights: str = "random",
+    dataset_format: str = "synthetic",
+    has_media: bool = True,
+) -> FakeRun:
+    """Write all files; the first test clip is right, the others miss an event segment.
+
+    One test clip more than `num_test_clips` is in the manifest: its file is missing and it is not scored.
+    """
+    base = load_params(Path(__file__).parents[4] / "data" / "synthetic" / "preset.yaml")
+    params = base.model_copy(
+        update={
+            "dataset": base.dataset.model_copy(update={"num_segments": NUM_SEGMENTS, "format": dataset_format}),
+            "visual": base.visual.model_copy(update={"weights": weights}),
+            "audio": base.audio.model_copy(update={"weights": weights}),
+        }
+    )
+    clips = [
+        Clip(f"{clip_prefix}{n}", f"video{n}", f"videos/video{n}.mp4", categories[n % len(categories)], "0110", "test")
+        for n in range(num_test_clips + 1)
+    ]
+    for clip in clips[:2] if has_media else []:
+        write_clip(root / "raw" / clip.path)
+    videos = tuple(VideoFile(clip.video_id, clip.path, 1, "00") for clip in clips)
+    Manifest(tuple(clips), videos, categories).save(root / "prepared")
+    write_json(root / "prepared" / "audit.json", _audit(clips))
+    for modality in ("visual", "audio"):
+        _write_features(root / "features" / modality, modality, videos, weights)
+    _write_history(root / "train" / "history.csv")
+    _write_scores(root / "evaluate", clips[:-1], categories)
+    return FakeRun(root, params)
+
+
+def _audit(clips: list[Clip]) -> dict[str, Any]:
+    split = {"num_clips": len(clips), "num_videos": len(clips), "background_share": 0.5}
+    return {
+        "dataset": "synthetic",
+        "num_clips": len(clips),
+        "num_bytes": 2_500_000,
+        "background_share": 0.5,
+        "splits": {"test": split},
+        "missing_videos": {"count": 1, "items": [clips[-1].video_id]},
+        "empty_videos": {"count": 0, "items": []},
+        "videos_in_two_splits": {"train/test": {"count": 12, "items": [f"twice{n}" for n in range(12)]}},
+    }
+
+
+def _write_features(folder: Path, modality: str, videos: tuple[VideoFile, ...], weights: str) -> None:
+    rows = [LedgerRow(video.video_id, "ok", "ok", "1111", "4.00", "") for video in videos]
+    rows[-1] = LedgerRow(videos[-1].video_id, "failed", "missing", "0000", "", "no such file")
+    if modality == "audio":
+        rows[1] = replace(rows[1], status="partial", reason="short", valid="1110")
+    folder.mkdir(parents=True)
+    save_ledger(folder / "ledger.csv", rows)
+    recipe = {"backbone": f"net-of-{modality}", "weights": "random:1" if weights == "random" else weights}
+    ShardIndex(modality, recipe, "ab" * 32, len(videos) - 1, ()).save(folder)
+
+
+def _write_history(path: Path) -> None:
+    rows = [
+        {
+            "epoch": epoch,
+            "learning_rate": 0.001,
+            "train_loss": 2 / epoch,
+            "train_avpsp": 1 / epoch,
+            "gradient_norm": "" if epoch == 2 else 0.5,
+            "validation_accuracy": accuracy,
+            "test_accuracy": accuracy - 1,
+        }
+        for epoch, accuracy in enumerate((40.0, 60.0, 75.0, 70.0), start=1)
+    ]
+    write_csv(path, list(rows[0]), rows)
+
+
+def _write_scores(folder: Path, clips: list[Clip], categories: tuple[str, ...]) -> None:
+    names = (*categories, BACKGROUND)
+    counts: dict[tuple[str, str], int] = {(truth, said): 0 for truth in names for said in names}
+    predictions = []
+    for number, clip in enumerate(clips):
+        for segment, event in enumerate(clip.events):
+            truth = clip.category if event == "1" else BACKGROUND
+            said = BACKGROUND if number and segment == 2 else truth
+            counts[truth, said] += 1
+            predictions.append(
+                {
+                    "clip_id": clip.clip_id,
+                    "segment": segment,
+                    "truth": truth,
+                    "prediction": said,
+                    "relevance": 0.9 if said != BACKGROUND else 0.1,
+                }
+            )
+    write_csv(folder / "predictions.csv", list(predictions[0]), predictions)
+    write_csv(
+        folder / "confusion.csv",
+        ("truth", "prediction", "count"),
+        ({"truth": truth, "prediction": said, "count": count} for (truth, said), count in counts.items()),
+    )
+    write_csv(
+        folder / "per_class.csv",
+        ("category", "num_clips", "num_event_segments", "segment_accuracy", "category_accuracy"),
+        (
+            {
+                "category": name,
+                "num_clips": "" if name == BACKGROUND else 1,
+                "num_event_segments": 2,
+                "segment_accuracy": 50.0,
+                "category_accuracy": "" if name == BACKGROUND else 100.0,
+            }
+            for name in names
+        ),
+    )
+    write_json(
+        folder / "metrics.json",
+        {
+            "segment_accuracy": 83.3333,
+            "segment_accuracy_low": 70.0,
+            "segment_accuracy_high": 95.0,
+            "category_accuracy": 90.0,
+            "event_f1": 66.6667,
+            "background_share": 50.0,
+            "num_clips": len(clips),
+            "num_clips_expected": len(clips) + 1,
+            "masked_segment_share": 8.3333,
+            "test_selected_segment_accuracy": 85.0,
+            "best_epoch": 3,
+            "test_selected_epoch": 4,
+        },
+    )
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., FakeRun]:
+    """Return a function that writes a run into `tmp_path`; options as :func:`make_fake_run`."""
+    return lambda *args, **options: make_fake_run(tmp_path, *args, **options)
+
+
+@pytest.fixture(scope="module")
+def run_with_media(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
+    """Return a run that no test changes."""
+    return make_fake_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def make_clip() -> Callable[..., Path]:
+    """Return :func:`write_clip`."""
+    return write_clip

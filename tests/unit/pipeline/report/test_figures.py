@@ -1,0 +1,89 @@
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from pipeline.report.figures import Mark, Series, confusion_map, element, line_chart, relevance_curve, ticks
+
+
+def points_of(svg, style):
+    paths = [part for part in ElementTree.fromstring(svg).iter("path") if part.get("class") == style]
+    return [tuple(map(float, point)) for point in re.findall(r"[ML]([\d.]+) ([\d.]+)", paths[0].get("d"))]
+
+
+class TestElement:
+    def test_escapes_text_and_attributes(self):
+        assert element("text", '<i>&"', title='"<') == '<text title="&#34;&lt;">&lt;i&gt;&amp;&#34;</text>'
+
+    def test_keeps_elements_inside(self):
+        assert element("g", element("path", d="M0 0")) == '<g><path d="M0 0"></path></g>'
+
+    def test_writes_two_decimals_at_most(self):
+        assert element("rect", x=1 / 3, fill_opacity=2.0) == '<rect x="0.33" fill-opacity="2"></rect>'
+
+
+class TestTicks:
+    @pytest.mark.parametrize(
+        ("low", "high", "expected"),
+        [
+            (0, 1, [0, 0.25, 0.5, 0.75, 1]),
+            (0, 3.4, [0, 1, 2, 3, 4]),
+            (62, 81, [60, 65, 70, 75, 80, 85]),
+            (-0.1, 0.1, [-0.1, -0.05, 0, 0.05, 0.1]),
+            (5, 5, None),
+        ],
+    )
+    def test_are_round_and_enclose_the_range(self, low, high, expected):
+        found = ticks(low, high)
+        assert found[0] <= low
+        assert found[-1] >= high
+        assert len(found) >= 2
+        assert expected is None or found == pytest.approx(expected)
+
+
+class TestLineChart:
+    def test_puts_larger_values_higher_and_later_epochs_to_the_right(self):
+        chart = line_chart([1, 2, 3], [Series("a", [1.0, 3.0, 2.0])], [], title="t")
+        (x1, y1), (x2, y2), (x3, y3) = points_of(chart, "line first")
+        assert x1 < x2 < x3
+        assert y2 < y3 < y1
+
+    def test_leaves_a_gap_where_there_is_no_value(self):
+        chart = line_chart([1, 2, 3, 4], [Series("a", [1.0, None, 2.0, 3.0])], [], title="t")
+        assert re.search(r'd="M[^ML]+M[^ML]+L[^ML]+"', chart)
+        assert "epoch 2: no value" in chart
+
+    def test_marks_an_epoch_with_a_dot_on_the_line(self):
+        chart = line_chart([1, 2], [Series("a", [1.0, 3.0])], [Mark(2, "kept")], title="t")
+        dot = next(ElementTree.fromstring(chart).iter("circle"))
+        assert (float(dot.get("cx")), float(dot.get("cy"))) == points_of(chart, "line first")[1]
+        assert ">kept</text>" in chart
+
+    @pytest.mark.parametrize("values", [[2.0], [None], [0.0], [-1.0]])
+    def test_can_draw_a_single_epoch(self, values):
+        ElementTree.fromstring(line_chart([1], [Series("a", values)], [Mark(1)], title="t"))
+
+    def test_can_draw_a_constant_line(self):
+        chart = line_chart([1, 2], [Series("a", [7.0, 7.0])], [], title="t")
+        (_, y1), (_, y2) = points_of(chart, "line first")
+        assert y1 == y2
+
+
+class TestRelevanceCurve:
+    def test_has_a_point_in_the_middle_of_every_segment(self):
+        assert points_of(relevance_curve([0.0, 1.0, 0.25]), "line first") == [(50, 100), (150, 0), (250, 75)]
+
+    def test_says_the_value_in_words(self):
+        assert "segment 2: event probability 0.25" in relevance_curve([0.5, 0.25])
+
+
+def test_confusion_map_draws_only_pairs_that_occur():
+    squares = [
+        part
+        for part in ElementTree.fromstring(confusion_map(np.array([[3, 1], [0, 0]]), ["a", "b"])).iter("rect")
+        if part.get("class") != "frame"
+    ]
+    assert [part.get("class") for part in squares] == ["right", "wrong"]
+    assert [float(part.get("fill-opacity")) for part in squares] == [0.75, 0.25]
+    assert squares[1].find("title").text == "a → b: 1 segments, 25% of the row"

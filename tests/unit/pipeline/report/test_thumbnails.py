@@ -1,0 +1,56 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import MediaError
+from pipeline.report.thumbnails import THUMBNAIL_WIDTH, read_spectrogram, read_thumbnails
+
+
+def brightness(picture):
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("L")).mean()
+
+
+class TestThumbnails:
+    def test_there_is_one_per_segment_in_order_of_time(self, tmp_path, make_clip):
+        path = make_clip(tmp_path / "clip.mp4", 4)
+        pictures = read_thumbnails(path, num_segments=4, segment_seconds=1.0)
+        assert [brightness(picture) for picture in pictures] == pytest.approx([40, 90, 140, 190], abs=6)
+        assert Image.open(io.BytesIO(pictures[0])).size == (THUMBNAIL_WIDTH, THUMBNAIL_WIDTH * 48 // 64)
+
+    def test_segments_after_the_end_have_none(self, tmp_path, make_clip):
+        pictures = read_thumbnails(make_clip(tmp_path / "clip.mp4", 2), num_segments=4, segment_seconds=1.0)
+        assert [picture is not None for picture in pictures] == [True, True, False, False]
+
+    def test_a_segment_that_ends_before_its_middle_shows_its_start(self, tmp_path, make_clip):
+        pictures = read_thumbnails(make_clip(tmp_path / "clip.mp4", 1.3), num_segments=3, segment_seconds=1.0)
+        assert [picture is not None for picture in pictures] == [True, True, False]
+        assert brightness(pictures[1]) == pytest.approx(90, abs=6)
+
+    def test_a_file_that_is_no_video_is_refused(self, tmp_path):
+        (tmp_path / "clip.mp4").write_text("no video")
+        with pytest.raises(MediaError, match=r"clip\.mp4"):
+            read_thumbnails(tmp_path / "clip.mp4", num_segments=4, segment_seconds=1.0)
+
+
+class TestSpectrogram:
+    def test_time_runs_to_the_right_and_frequency_upwards(self, tmp_path, make_clip):
+        path = make_clip(tmp_path / "clip.mp4", 4)
+        image = Image.open(io.BytesIO(read_spectrogram(path, num_seconds=4.0)))
+        assert image.size == (200, 64)
+        rows = np.asarray(image.convert("L")).argmax(axis=0)
+        middles = rows[25::50]
+        assert list(middles) == sorted(middles, reverse=True)
+        assert len(set(middles)) == 4
+
+    def test_silence_after_the_end_is_dark(self, tmp_path, make_clip):
+        path = make_clip(tmp_path / "clip.mp4", 2)
+        pixels = np.asarray(Image.open(io.BytesIO(read_spectrogram(path, num_seconds=4.0))).convert("L"))
+        assert pixels[:, :90].max() > 150
+        assert pixels[:, 120:].max() < 10
+
+    def test_a_file_without_audio_is_refused(self, tmp_path, make_clip):
+        path = make_clip(tmp_path / "clip.mp4", 1, has_audio=False)
+        with pytest.raises(MediaError, match="no audio"):
+            read_spectrogram(path, num_seconds=4.0)

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pipeline.checkpoints import Checkpoint, build_network, load_checkpoint, save_checkpoint
+from pipeline.errors import CheckpointError
+
+CPU = torch.device("cpu")
+DESCRIPTION = Checkpoint(
+    method="cpsp",
+    supervision="full",
+    tau=0.1,
+    categories=["bell", "siren"],
+    visual_channels=8,
+    audio_features=128,
+    visual_recipe={"weights": "random:1"},
+    audio_recipe={"weights": "random:2"},
+    epoch=3,
+    selected_on="val",
+    accuracy=50.0,
+    seed=1,
+)
+
+
+def test_weights_come_back_with_their_description(tmp_path: Path) -> None:
+    network = build_network(DESCRIPTION)
+    save_checkpoint(tmp_path / "weights.safetensors", DESCRIPTION, network.state_dict())
+    description, loaded = load_checkpoint(tmp_path / "weights.safetensors", CPU)
+    assert description == DESCRIPTION
+    assert not loaded.training
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_equal_weights_give_equal_bytes(tmp_path: Path) -> None:
+    state = build_network(DESCRIPTION).state_dict()
+    for name in ("one", "two"):
+        save_checkpoint(tmp_path / name, DESCRIPTION, state)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_missing_file_says_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="found no file; run `dvc repro train`"):
+        load_checkpoint(tmp_path / "weights.safetensors", CPU)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x80\x04\x95 a pickle"])
+def test_a_file_of_another_kind_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(content)
+    with pytest.raises(CheckpointError, match="expected trained weights"):
+        load_checkpoint(tmp_path / "w", CPU)
+
+
+def test_tensors_of_another_shape_are_refused(tmp_path: Path) -> None:
+    state = build_network(DESCRIPTION).state_dict()
+    state["heads.relevance.weight"] = torch.zeros(1, 7)
+    save_checkpoint(tmp_path / "w", DESCRIPTION, state)
+    with pytest.raises(CheckpointError, match=r"size mismatch for heads\.relevance\.weight"):
+        load_checkpoint(tmp_path / "w", CPU)
+
+
+def test_safetensors_of_someone_else_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "w")
+    with pytest.raises(CheckpointError, match="expected trained weights"):
+        load_checkpoint(tmp_path / "w", CPU)

@@ -1,0 +1,69 @@
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.errors import ParamsError, PipelineError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("synthetic", "ave"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        shutil.copy(ROOT / "data" / name / "preset.yaml", tmp_path / "data" / name)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def invoke(*arguments: str):  # type: ignore[no-untyped-def]
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_use_puts_a_preset_in_place_and_shows_what_changes(workspace: Path) -> None:
+    result = invoke("use", "ave")
+    assert (workspace / "params.yaml").read_bytes() == (workspace / "data/ave/preset.yaml").read_bytes()
+    assert "-  name: synthetic" in result.output
+    assert "+  name: ave" in result.output
+    assert "already is" in invoke("use", "ave").output
+
+
+def test_use_refuses_an_unknown_name_and_lists_the_known_ones(workspace: Path) -> None:
+    with pytest.raises(ParamsError, match="data set 'avee': expected ave, synthetic, found no such preset"):
+        invoke("use", "avee")
+
+
+def test_use_leaves_params_alone_when_the_preset_is_faulty(workspace: Path) -> None:
+    preset = workspace / "data/ave/preset.yaml"
+    preset.write_text(preset.read_text().replace("tau: 0.099", "tua: 0.099"))
+    before = (workspace / "params.yaml").read_bytes()
+    with pytest.raises(ParamsError, match=r"train\.full\.tua: expected no such key"):
+        invoke("use", "ave")
+    assert (workspace / "params.yaml").read_bytes() == before
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_1(workspace: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "use", "nope"], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: data set 'nope'")
+
+
+def test_verify_cache_names_a_file_that_was_written_through_a_link(tmp_path: Path) -> None:
+    digest = hashlib.md5(b"features").hexdigest()
+    (tmp_path / digest[:2]).mkdir()
+    file = tmp_path / digest[:2] / digest[2:]
+    file.write_bytes(b"features")
+    assert "1 files" in invoke("verify-cache", str(tmp_path)).output
+    file.write_bytes(b"damaged")
+    with pytest.raises(PipelineError, match=f"1 of 1 changed: .*{digest[2:]}"):
+        invoke("verify-cache", str(tmp_path))
