@@ -29,4 +29,4 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 # Renew the lock after a change of dependencies in pyproject.toml (needs uv).
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header --output-file requirements.lock
+		--no-annotate --no-header --quiet --output-file requirements.lock

@@ -85,6 +85,6 @@ def _reason(waveform: Waveform, rows: np.ndarray) -> str:
     missing = np.flatnonzero(rows[:, 0] == NO_FRAME)
     if len(missing) == 0:
         return "ok"
-    if missing[0] == 0:
+    if missing[0] == 0 and not waveform.present[0]:
         return "late_start"
     return "short" if missing[-1] == len(rows) - 1 else "gap"

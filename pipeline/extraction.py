@@ -11,11 +11,13 @@ A rerun takes rows from finished shards and parts and computes only what is miss
 it was working on, ten new videos cost ten videos. Complete shards are then linked into the stage's output.
 """
 
+import hashlib
 import json
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from tqdm import tqdm
 
 from pipeline.annotations.manifest import VideoFile
@@ -39,9 +41,12 @@ from pipeline.files import (
     write_json,
 )
 from pipeline.segments import NO_FRAME, segment_valid
-from pipeline.shards import LedgerRow, Shard, ShardFile, ShardIndex, ShardRow, save_ledger, write_shard
+from pipeline.shards import LedgerRow, Shard, ShardFile, ShardIndex, ShardRow, require_finite, save_ledger, write_shard
 
 logger = logging.getLogger(__name__)
+
+RETRIED_REASONS = ("missing", "unreadable")
+"""Failures of the machine and not of the file's content: the next run tries again."""
 
 
 def extract(
@@ -91,10 +96,11 @@ def extract(
         logger.info("extract %s: %d videos, %d to compute", extractor.modality, len(videos), len(missing))
         with tqdm(total=len(missing), unit="video", desc=f"extract {extractor.modality}", disable=None) as progress:
             store.assemble_complete(pending)
-            for video, prepared in _decoded(extractor, missing, raw, num_workers or default_workers()):
-                store.save_part(video, *_features(extractor, video, prepared, batch_size))
-                store.assemble_complete(pending)
-                progress.update()
+            with closing(_decoded(extractor, missing, raw, num_workers or default_workers())) as decoded:
+                for video, prepared in decoded:
+                    store.save_part(video, *_features(extractor, video, prepared, batch_size))
+                    store.assemble_complete(pending)
+                    progress.update()
         return _publish(store, groups, output, extractor, max_failed_fraction)
 
 
@@ -104,19 +110,29 @@ def default_workers() -> int:
 
 
 def _distinct(videos: Sequence[VideoFile]) -> list[VideoFile]:
-    return list({video.sha256: video for video in reversed(videos)}.values())[::-1]
+    """Return the first video of each content."""
+    first: dict[str | None, VideoFile] = {}
+    for video in videos:
+        first.setdefault(video.sha256, video)
+    return list(first.values())
 
 
 def _decoded(
     extractor: Extractor, videos: Sequence[VideoFile], raw: Path, num_workers: int
-) -> Iterator[tuple[VideoFile, Prepared | MediaError]]:
-    """Yield videos in order with what decoding made of them, some decoded ahead by worker threads."""
+) -> Generator[tuple[VideoFile, Prepared | MediaError], None, None]:
+    """Yield videos in order with what decoding made of them, some decoded ahead by worker threads.
+
+    Closing it drops what waits to be decoded.
+    """
 
     def task(video: VideoFile) -> Prepared | MediaError:
         try:
             return extractor.prepare(raw / video.path)
         except MediaError as error:
             return error
+        except Exception as error:
+            error.add_note(f"while decoding {video.path}")
+            raise
 
     queue: deque[tuple[VideoFile, Future[Prepared | MediaError]]] = deque()
     with ThreadPoolExecutor(num_workers, thread_name_prefix="decode") as pool:
@@ -138,7 +154,9 @@ def _features(
 ) -> tuple[LedgerRow, np.ndarray | None, np.ndarray | None]:
     """Return the ledger row, and features (T, ...) with mask (T,) unless nothing of the video can be used."""
     if isinstance(prepared, MediaError):
-        return LedgerRow(video.video_id, "failed", prepared.reason, "", "", str(prepared)), None, None
+        # Without the file's name: the row also stands for other files of the same content.
+        detail = str(prepared).removeprefix(f"{Path(video.path).name}: ")
+        return LedgerRow(video.video_id, "failed", prepared.reason, "", "", detail), None, None
     available = prepared.rows != NO_FRAME
     valid = segment_valid(prepared.rows)
     mask = "".join("01"[int(flag)] for flag in valid)
@@ -150,7 +168,10 @@ def _features(
     features = np.zeros((len(valid), *outputs.shape[1:]), np.float32)
     for segment in np.flatnonzero(valid):
         features[segment] = outputs[prepared.rows[segment][available[segment]]].mean(0, dtype=np.float64)
-    return row, features.astype(extractor.storage), valid
+    with np.errstate(over="ignore"):
+        stored = features.astype(extractor.storage)
+    require_finite(video.video_id, stored)
+    return row, stored, valid
 
 
 class _Scratch:
@@ -158,8 +179,10 @@ class _Scratch:
 
     def __init__(self, folder: Path, extractor: Extractor) -> None:
         self._parts, self._shards = folder / "parts", folder / "shards"
-        self._parts.mkdir(exist_ok=True)
-        self._shards.mkdir(exist_ok=True)
+        for subfolder in (self._parts, self._shards):
+            subfolder.mkdir(exist_ok=True)
+            for left_over in subfolder.glob(".*.tmp"):  # by a killed run; nobody else writes here
+                left_over.unlink()
         self._attributes = {
             "modality": extractor.modality,
             "recipe": json.dumps(extractor.recipe, sort_keys=True),
@@ -168,24 +191,31 @@ class _Scratch:
             "code": extractor.code,
         }
         self._places: dict[str, tuple[Path, dict[str, str]]] = {}  # media hash → (finished shard, ledger row)
+        self._finished_shards: set[Path] = set()  # their records
         for record in sorted(self._shards.glob("*.json")):
-            if not self._is_intact(record):
-                record.unlink()
-                record.with_suffix(".h5").unlink(missing_ok=True)
-                continue
-            for content_hash, row in json.loads(record.read_text(encoding="utf-8"))["videos"].items():
-                self._places[content_hash] = record.with_suffix(".h5"), row
-        self._finished_parts = {part.stem for part in self._parts.glob("*.safetensors") if self._load_part(part)}
+            self._find_rows(record)
+        self._finished_parts: set[str] = set()  # media hashes
+        for part in self._parts.glob("*.safetensors"):
+            if (loaded := self._load_part(part)) and loaded[0].reason not in RETRIED_REASONS:
+                self._finished_parts.add(part.stem)
 
-    @staticmethod
-    def _is_intact(record: Path) -> bool:
-        """Check a finished shard by its hash: a link into DVC's cache can have been written through."""
-        try:
-            sha256 = json.loads(record.read_text(encoding="utf-8"))["sha256"]
-        except (ValueError, KeyError):
-            return False
+    def _find_rows(self, record: Path) -> None:
+        """Note what a finished shard holds, or delete it if its hash is another: a link can be written through."""
         shard = record.with_suffix(".h5")
-        return sha256 is None or (shard.is_file() and sha256_of_file(shard) == sha256)
+        try:
+            content = json.loads(record.read_text(encoding="utf-8"))
+            sha256, rows = content["sha256"], content["videos"]
+            is_intact = sha256 is None or sha256_of_file(shard) == sha256
+        except (ValueError, KeyError, TypeError, FileNotFoundError):
+            is_intact = False
+        if not is_intact:
+            record.unlink()
+            shard.unlink(missing_ok=True)
+            return
+        usable = {content_hash: row for content_hash, row in rows.items() if row["reason"] not in RETRIED_REASONS}
+        self._places |= {content_hash: (shard, row) for content_hash, row in usable.items()}
+        if len(usable) == len(rows):
+            self._finished_shards.add(record)
 
     def _record(self, group: Sequence[VideoFile]) -> Path:
         names = [[video.video_id, video.sha256] for video in group]
@@ -195,7 +225,7 @@ class _Scratch:
         return self._parts / f"{content_hash}.safetensors"
 
     def has_shard(self, group: Sequence[VideoFile]) -> bool:
-        return self._record(group).is_file()
+        return self._record(group) in self._finished_shards
 
     def has_video(self, video: VideoFile) -> bool:
         return video.sha256 in self._places or video.sha256 in self._finished_parts
@@ -205,8 +235,10 @@ class _Scratch:
     ) -> None:
         assert video.sha256 is not None
         arrays = {} if features is None or valid is None else {"features": features, "valid": valid}
+        text = json.dumps(asdict(row))
+        content = save(arrays, metadata={"row": text, "sha256": _digest(text, arrays)})
         with atomic_write(self._part(video.sha256)) as temporary:
-            save_file(arrays, temporary, metadata={"row": json.dumps(asdict(row))})
+            temporary.write_bytes(content)
         self._finished_parts.add(video.sha256)
 
     @staticmethod
@@ -214,8 +246,11 @@ class _Scratch:
         """Read one finished video; a damaged part is deleted and counts as not there."""
         try:
             with safe_open(path, framework="numpy") as file:
-                row = LedgerRow(**json.loads(file.metadata()["row"]))
+                metadata = file.metadata()
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if metadata["sha256"] != _digest(metadata["row"], arrays):
+                raise ValueError("other bytes than were written")
+            row = LedgerRow(**json.loads(metadata["row"]))
         except (SafetensorError, ValueError, KeyError, TypeError):
             path.unlink()
             return None
@@ -225,8 +260,7 @@ class _Scratch:
     def _load(self, video: VideoFile) -> tuple[LedgerRow, ShardRow | None]:
         """Return what is known of a video, under its present id."""
         if video.sha256 is None:
-            message = f"{video.path}: no such file"
-            return LedgerRow(video.video_id, "failed", "missing", "", "", message), None
+            return LedgerRow(video.video_id, "failed", "missing", "", "", "no such file"), None
         if video.sha256 in self._finished_parts and (part := self._load_part(self._part(video.sha256))):
             row, shard_row = part
         else:
@@ -262,6 +296,7 @@ class _Scratch:
                 "ledger": [asdict(row) for row, _ in loaded],
             },
         )
+        self._finished_shards.add(record)
         for video in group:
             if video.sha256:
                 self._places[video.sha256] = shard, ledger[video.sha256]
@@ -273,6 +308,13 @@ class _Scratch:
         return record.with_suffix(".h5"), json.loads(record.read_text(encoding="utf-8"))
 
 
+def _digest(row: str, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(row.encode())
+    for name in sorted(arrays):
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
+
+
 def _publish(
     store: _Scratch,
     groups: Sequence[Sequence[VideoFile]],
@@ -280,8 +322,14 @@ def _publish(
     extractor: Extractor,
     max_failed_fraction: float,
 ) -> ShardIndex:
-    """Link the finished shards into `output` and write ledger and index; refuse if too many videos failed."""
+    """Link the finished shards into `output` and write ledger and index; refuse if too many videos failed.
+
+    What an earlier run left there is removed first, its index before all else.
+    """
     output.mkdir(parents=True, exist_ok=True)
+    for name in ("index.json", "ledger.csv", "shard-*.h5", ".*.tmp"):
+        for left_over in output.glob(name):
+            left_over.unlink()
     ledger: list[LedgerRow] = []
     shards: list[ShardFile] = []
     for group in groups:
@@ -291,11 +339,11 @@ def _publish(
             name = f"shard-{len(shards):05d}.h5"
             link_or_copy(path, output / name)
             shards.append(ShardFile(name, record["sha256"], record["num_videos"]))
+    save_ledger(output / "ledger.csv", ledger)
     _refuse_failures(ledger, extractor.modality, max_failed_fraction)
     index = ShardIndex(
         extractor.modality, extractor.recipe, extractor.weights_sha256, sum(s.num_videos for s in shards), tuple(shards)
     )
-    save_ledger(output / "ledger.csv", ledger)
     index.save(output)
     num_partial = sum(row.status == "partial" for row in ledger)
     logger.info(

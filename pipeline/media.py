@@ -48,7 +48,6 @@ REASONS = {
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,wav,mp3,aac,flac"
 
 TRUNCATED_BELOW = 0.97  # share of an announced duration, which is seldom exact, that must be found
-ENCRYPTED_TAGS = ("encv", "enca")
 JITTER_SECONDS = 0.02  # audio timestamps this close to the running end count as contiguous
 
 
@@ -202,6 +201,8 @@ def read_frames(
     """
     wanted = set(numbers)
     frames: dict[int, Any] = {}
+    if not wanted:
+        return frames
     errors: list[float] = []
     last_key = -math.inf
     with open_container(path) as container:
@@ -268,9 +269,12 @@ def _lay_out(
         frame.pts = None
         block = np.concatenate([part.to_ndarray() for part in resampler.resample(frame)] or [samples[:, :0]], 1)
         block = block[:, max(0, -start) : samples.shape[1] - start]
+        is_finite = np.isfinite(block).all(0)
+        if not is_finite.all():  # damaged packets and float formats can hold NaN
+            errors.append(start)
         first = max(0, start)
-        samples[:, first : first + block.shape[1]] = block
-        present[first : first + block.shape[1]] = True
+        samples[:, first : first + block.shape[1]] = np.where(is_finite, block, 0)
+        present[first : first + block.shape[1]] = is_finite
         cursor = first + block.shape[1]
     return rate, samples, present, cursor / rate if rate else 0.0, len(errors)
 
@@ -299,7 +303,11 @@ def _demux(container: InputContainer, stream: Stream) -> Iterator[Packet]:
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
-    return (packet for packet in container.demux(stream) if packet.size)
+    for packet in container.demux(stream):
+        if packet.has_sidedata("encryption_info"):
+            raise MediaError("encrypted", f"{Path(container.name).name}: {REASONS['encrypted']}")
+        if packet.size:
+            yield packet
 
 
 def _packet_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, int | None]]:
@@ -360,8 +368,6 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
 def _require_codec(stream: Stream, path: Path) -> None:
     if stream.codec_context is None:
         raise MediaError("undecodable", f"{path.name}: no decoder knows its {stream.type}")
-    if stream.codec_context.codec_tag in ENCRYPTED_TAGS:
-        raise MediaError("encrypted", f"{path.name}: {REASONS['encrypted']}")
 
 
 def _upright_rgb(frame: VideoFrame) -> np.ndarray | None:

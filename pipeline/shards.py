@@ -86,15 +86,7 @@ def write_shard(path: Path, rows: Sequence[ShardRow], attributes: Mapping[str, s
                     remedy="extract all videos with one recipe",
                 )
             )
-        if not np.isfinite(row.features).all():
-            raise ShardError(
-                explain(
-                    f"features of {row.video_id}",
-                    expected=f"finite {first.dtype} values",
-                    found="infinity or NaN",
-                    remedy="store as float32, or check the weights",
-                )
-            )
+        require_finite(row.video_id, row.features)
     with atomic_write(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
         for name, value in sorted({"schema": SCHEMA, **attributes}.items()):
             file.attrs[name] = value
@@ -107,6 +99,25 @@ def write_shard(path: Path, rows: Sequence[ShardRow], attributes: Mapping[str, s
         file.create_dataset("valid", data=np.stack([row.valid for row in rows]), track_times=False)
         for name, values in (("video_id", [r.video_id for r in rows]), ("sha256", [r.sha256 for r in rows])):
             file.create_dataset(name, data=np.array([v.encode() for v in values], dtype="S"), track_times=False)
+
+
+def require_finite(video_id: str, features: np.ndarray) -> None:
+    """Check that `features` hold no infinity, which is what a value too large for float16 becomes, and no NaN.
+
+    Raises
+    ------
+    ShardError
+        Naming the video.
+    """
+    if not np.isfinite(features).all():
+        raise ShardError(
+            explain(
+                f"features of {video_id}",
+                expected=f"finite {features.dtype} values",
+                found="infinity or NaN",
+                remedy="store as float32, or check the weights",
+            )
+        )
 
 
 class Shard:
@@ -135,22 +146,16 @@ class Shard:
             raise ShardError(
                 explain(path, expected=f"schema {SCHEMA}", found=schema, remedy="extract the features again")
             )
-        shapes = {
-            name: self._file[name].shape for name in ("features", "valid", "video_id", "sha256") if name in self._file
-        }
-        num_rows, num_segments = shapes.get("features", (-1, -1))[:2]
-        if shapes != {
-            "features": shapes.get("features"),
-            "valid": (num_rows, num_segments),
-            "video_id": (num_rows,),
-            "sha256": (num_rows,),
-        }:
+        layout = {name: _layout(self._file.get(name)) for name in ("features", "valid", "video_id", "sha256")}
+        _, shape = layout["features"]
+        expected = [("f", shape), ("b", shape[:2]), ("S", shape[:1]), ("S", shape[:1])]
+        if len(shape) < 2 or list(layout.values()) != expected:
             self.close()
             raise ShardError(
                 explain(
                     path,
                     expected="features (N, T, ...), valid (N, T), video_id (N,), sha256 (N,)",
-                    found=shapes,
+                    found=", ".join(f"{name} {kind}{shape}" for name, (kind, shape) in layout.items()),
                     remedy="extract the features again",
                 )
             )
@@ -178,6 +183,11 @@ class Shard:
         return ShardRow(
             self.video_ids[position], self.content_hashes[position], self.features[position], self.valid[position]
         )
+
+
+def _layout(item: object) -> tuple[str, tuple[int, ...]]:
+    """Return the kind of type and the shape of a data set; of what is none, nothing."""
+    return (item.dtype.kind, item.shape) if isinstance(item, h5py.Dataset) else ("none", ())
 
 
 @dataclass(frozen=True)
@@ -234,9 +244,10 @@ def load_index(folder: Path) -> ShardIndex:
                 remedy="run `dvc repro extract_visual extract_audio`",
             )
         ) from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        found = f"{type(error).__name__}: {error}"
         raise ShardError(
-            explain(path, expected=f"a {SCHEMA} index", found=error, remedy="extract the features again")
+            explain(path, expected=f"a {SCHEMA} index", found=found, remedy="extract the features again")
         ) from error
 
 
@@ -293,5 +304,22 @@ def save_ledger(path: Path, rows: Sequence[LedgerRow]) -> None:
 
 
 def load_ledger(path: Path) -> list[LedgerRow]:
-    """Read ``ledger.csv``."""
-    return [LedgerRow(**row) for row in read_csv(path)]
+    """Read ``ledger.csv``.
+
+    Raises
+    ------
+    ShardError
+        If it is missing or has other columns.
+    """
+    try:
+        return [LedgerRow(**row) for row in read_csv(path)]
+    except (FileNotFoundError, TypeError) as error:
+        found = "no file" if isinstance(error, FileNotFoundError) else "others"
+        raise ShardError(
+            explain(
+                path,
+                expected=f"a ledger with the columns {', '.join(LEDGER_COLUMNS)}",
+                found=found,
+                remedy="run the extraction again",
+            )
+        ) from error

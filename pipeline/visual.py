@@ -20,7 +20,7 @@ from pipeline.files import source_fingerprint
 from pipeline.media import REASONS, Timeline, read_frames, read_timeline
 from pipeline.params import DatasetParams, VisualParams
 from pipeline.recipes import IMAGE_SIZE, visual_recipe
-from pipeline.segments import NO_FRAME, frame_indices_by_number, frame_indices_by_time
+from pipeline.segments import NO_FRAME, frame_indices_by_number, frame_indices_by_time, segment_valid
 from pipeline.weights import VGG19_SOURCES, Weights, load_into, load_weights
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -88,13 +88,16 @@ class VisualExtractor:
         """Decode the frames that the recipe chooses; inputs are (U, 3, 224, 224), uint8."""
         timeline = read_timeline(path)
         indices = self._choose(path, timeline)
-        frames = read_frames(path, timeline, np.unique(indices[indices != NO_FRAME]).tolist())
-        if not frames:
+        wanted = np.unique(indices[indices != NO_FRAME]).tolist()
+        if not wanted:
+            raise MediaError("too_short", f"{path.name}: no frame is shown during the clip")
+        images_by_number = read_frames(path, timeline, wanted, resize_bilinear)
+        if not images_by_number:
             raise MediaError("undecodable", f"{path.name}: {REASONS['undecodable']}")
-        numbers = sorted(frames)
+        numbers = sorted(images_by_number)
         position_of = {number: position for position, number in enumerate(numbers)}
         rows = np.array([[position_of.get(int(number), NO_FRAME) for number in segment] for segment in indices])
-        images = torch.stack([resize_bilinear(frames[number]) for number in numbers])
+        images = torch.stack([images_by_number[number] for number in numbers])
         reason = _reason(timeline, indices, rows)
         found = len(timeline.timestamps_seconds)
         detail = f"{found} of {timeline.num_declared} frames" if timeline.is_truncated else f"{found} frames"
@@ -135,13 +138,13 @@ def _network_with(weights: Weights, seed: int) -> VGG19:
 
 def _reason(timeline: Timeline, indices: np.ndarray, rows: np.ndarray) -> str:
     """Say why samples are missing: (T, K) wanted frames against (T, K) decoded ones."""
+    if (rows != NO_FRAME).all():
+        return "ok"
     if timeline.is_truncated:
         return "truncated"
     if ((indices != NO_FRAME) & (rows == NO_FRAME)).any():
         return "damaged"
-    missing = np.flatnonzero((indices == NO_FRAME).any(1))
-    if len(missing) == 0:
+    valid = segment_valid(rows)
+    if valid.all():
         return "ok"
-    if missing[0] == 0:
-        return "late_start"
-    return "short"
+    return "late_start" if not valid[0] and rows[0, 0] == NO_FRAME else "short"

@@ -7,7 +7,9 @@ unpickled: ``.pth`` files are read with ``weights_only=True``, Keras files with 
 import hashlib
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import h5py
@@ -142,7 +144,7 @@ def load_weights(
     sources : dict
         Published files by name.
     sha256 : str or None
-        First digits (8 or more) of a local file's hash; None accepts any.
+        First digits (8 or more) of the file's hash; None accepts any local file.
     seed : int
         Names random weights.
 
@@ -162,8 +164,8 @@ def load_weights(
             raise WeightsError(
                 explain(path, expected="a weights file", found="no file", remedy="correct the path in params.yaml")
             )
-        if sha256 is not None:
-            _verify(path, f"sha256:{sha256}")
+    if sha256 is not None:
+        _verify(path, f"sha256:{sha256}", path)
     content = read_keras(path) if layout == "keras" else read_torch(path)
     return Weights(content, layout, sha256_of_file(path))
 
@@ -178,20 +180,20 @@ def fetch(source: Source) -> Path:
     """
     path = repository_root() / "data" / "weights" / source.file
     if path.is_file():
-        _verify(path, source.digest)
+        _verify(path, source.digest, path)
         return path
     try:
         with atomic_write(path) as temporary:
             _download(source.url, temporary)
-            _verify(temporary, source.digest)
+            _verify(temporary, source.digest, source.url)
     except WeightsError:
         raise
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise WeightsError(
             explain(
                 f"data/weights/{source.file}",
                 expected=f"a download from {source.url}",
-                found=" ".join(str(error).split()),
+                found=" ".join(str(error).split()) or type(error).__name__,
                 remedy="fetch it on a machine with network access and copy it to that place",
             )
         ) from error
@@ -207,17 +209,17 @@ def _download(url: str, path: Path) -> None:
                 progress.update(len(block))
 
 
-def _verify(path: Path, digest: str) -> None:
+def _verify(path: Path, digest: str, subject: object) -> None:
     algorithm, expected = digest.split(":")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, algorithm).hexdigest()
     if not found.startswith(expected):
         raise WeightsError(
             explain(
-                path,
+                subject,
                 expected=f"{algorithm} {expected}",
                 found=found,
-                remedy="delete the file and fetch it again; do not use it",
+                remedy="do not use this file; delete it and fetch it again",
             )
         )
 
@@ -233,10 +235,14 @@ def read_torch(path: Path) -> StateDict:
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError, KeyError …
-        reason = " ".join(str(error).split())[:160]
+        # Torch's own text advises to unpickle the file after all.
+        is_pickle = isinstance(error, UnpicklingError)
         raise WeightsError(
             explain(
-                path, expected="a state dict of tensors", found=reason, remedy="name a file that holds only tensors"
+                path,
+                expected="a state dict of tensors",
+                found="other Python objects, which are not loaded" if is_pickle else "a damaged or foreign file",
+                remedy="name a file that holds only tensors",
             )
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

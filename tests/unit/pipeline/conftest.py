@@ -7,6 +7,7 @@ its own, so that a test can say *which* frame and *which* second was delivered.
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -28,9 +29,14 @@ def picture_of(number: int, *, size: tuple[int, int] = (COLUMNS * BLOCK, ROWS * 
 
 
 def number_in(picture: np.ndarray) -> int:
-    """Read the number back."""
-    blocks = picture[: ROWS * BLOCK, : COLUMNS * BLOCK].reshape(ROWS, BLOCK, COLUMNS, BLOCK, 3).mean((1, 3, 4))
-    return sum(int(level > 128) << bit for bit, level in enumerate(blocks.ravel()))
+    """Read the number in a picture (H, W, 3) of any size that shows nothing beyond the blocks."""
+    height, width = picture.shape[:2]
+    number = 0
+    for bit in range(COLUMNS * ROWS):
+        x = round((bit % COLUMNS + 0.5) * width / COLUMNS)
+        y = round((bit // COLUMNS + 0.5) * height / ROWS)
+        number |= int(picture[y - 2 : y + 3, x - 2 : x + 3].mean() > 128) << bit
+    return number
 
 
 def sound_of(seconds: float, rate_hz: int, *, num_channels: int = 1) -> np.ndarray:
@@ -61,7 +67,7 @@ def write_media(
     pixel_format: str = "yuv420p",
     size: tuple[int, int] = (COLUMNS * BLOCK, ROWS * BLOCK),
     video_options: dict[str, str] | None = None,
-    rotation: int = 0,
+    display_matrix: Sequence[int] | None = None,
     video_delay: float = 0.0,
     audio_seconds: float | None = 10.0,
     audio_rate: int = 44100,
@@ -94,8 +100,7 @@ def write_media(
             stream.pix_fmt, stream.codec_context.time_base, stream.thread_count = pixel_format, tick, 1
             defaults = {"preset": "ultrafast", "crf": "20", "g": "25"} if video_codec == "libx264" else {}
             stream.options = {**defaults, **(video_options or {})}
-            if rotation:
-                stream.set_display_rotation(rotation)
+            stream.set_display_matrix(display_matrix)
             encoders.append(lambda: _encode_pictures(stream, [time + video_delay for time in times], tick))
         if waveforms is None and audio_seconds is not None:
             num_channels = len(av.AudioLayout(layout).channels)
@@ -150,6 +155,14 @@ def _encode_one(stream: Any) -> Iterable[Any]:
     frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 200, np.uint8), format="rgb24").reformat(format="yuvj420p")
     frame.pts, frame.time_base = 0, Fraction(1)
     return [*stream.encode(frame), *stream.encode(None)]
+
+
+@pytest.fixture(scope="session")
+def media() -> SimpleNamespace:
+    """Return the functions above: a test module cannot import from here."""
+    return SimpleNamespace(
+        write=write_media, number_in=number_in, second_in=second_in, sound_of=sound_of, picture_of=picture_of
+    )
 
 
 @pytest.fixture(autouse=True)
