@@ -20,8 +20,8 @@ def choose_device(name: str) -> torch.device:
         raise ParamsError(
             explain(
                 f"device {name}",
-                expected=f"one of {torch.cuda.device_count()} GPUs",
-                found="none with that number",
+                expected="a GPU of this machine",
+                found=f"{torch.cuda.device_count()} GPUs",
                 remedy="write auto or cpu",
             )
         )

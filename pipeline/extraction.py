@@ -105,8 +105,8 @@ def extract(
 
 
 def default_workers() -> int:
-    """Return how many decoding threads to use: one per core the network leaves idle, at least two."""
-    return max(2, min(16, torch.get_num_threads() - 1))
+    """Return how many decoding threads to use: all cores but one, which feeds the network, 16 at the most."""
+    return max(1, min(16, torch.get_num_threads() - 1))
 
 
 def _distinct(videos: Sequence[VideoFile]) -> list[VideoFile]:

@@ -22,6 +22,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from pipeline.errors import MediaError
@@ -205,6 +206,7 @@ def read_frames(
         return frames
     errors: list[float] = []
     last_key = -math.inf
+    converter = VideoReformatter()
     with open_container(path) as container:
         stream = _video_stream(container, path)
         stream.codec_context.thread_count = 1  # one video per thread already uses the cores
@@ -214,7 +216,7 @@ def read_frames(
             if errors and last_key <= max(errors):
                 continue
             number = timeline.number_of_tick.get(frame.pts, -1) if timeline.number_of_tick else position + len(errors)
-            if number in wanted and number not in frames and (image := _upright_rgb(frame)) is not None:
+            if number in wanted and number not in frames and (image := _upright_rgb(frame, converter)) is not None:
                 frames[number] = convert(image)
                 if len(frames) == len(wanted):
                     break
@@ -370,10 +372,10 @@ def _require_codec(stream: Stream, path: Path) -> None:
         raise MediaError("undecodable", f"{path.name}: no decoder knows its {stream.type}")
 
 
-def _upright_rgb(frame: VideoFrame) -> np.ndarray | None:
+def _upright_rgb(frame: VideoFrame, converter: VideoReformatter) -> np.ndarray | None:
     """Return the frame as RGB (H, W, 3), or None where its pixels cannot be converted."""
     try:
-        image = frame.to_ndarray(format="rgb24")
+        image = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     except (av.error.FFmpegError, ValueError):
         return None
     quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise, as the display matrix means it

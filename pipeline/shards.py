@@ -12,6 +12,7 @@ with the attributes `schema`, `modality`, `recipe` (JSON: every parameter that c
 names them with their hashes, and a ``ledger.csv`` with a row per video, also for those without a shard row.
 """
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -87,7 +88,8 @@ def write_shard(path: Path, rows: Sequence[ShardRow], attributes: Mapping[str, s
                 )
             )
         require_finite(row.video_id, row.features)
-    with atomic_write(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    buffer = io.BytesIO()  # HDF5 answers a full disk with several errors of its own
+    with h5py.File(buffer, "w", track_order=False) as file:
         for name, value in sorted({"schema": SCHEMA, **attributes}.items()):
             file.attrs[name] = value
         shape = (len(rows), *first.shape)
@@ -99,6 +101,8 @@ def write_shard(path: Path, rows: Sequence[ShardRow], attributes: Mapping[str, s
         file.create_dataset("valid", data=np.stack([row.valid for row in rows]), track_times=False)
         for name, values in (("video_id", [r.video_id for r in rows]), ("sha256", [r.sha256 for r in rows])):
             file.create_dataset(name, data=np.array([v.encode() for v in values], dtype="S"), track_times=False)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def require_finite(video_id: str, features: np.ndarray) -> None:

@@ -38,11 +38,11 @@ CATEGORIES = ("Church bell", "Dog bark", "Frying food", "Siren", "Ticking clock"
 SPLITS = ("train", "val", "test")
 
 # How hard the set is.
-ABSENT_SHARE = 0.2  # of the stretches outside the event; the rest is seen silent or heard unseen, half and half
-DISTRACTOR_SHARE = 0.5  # of the clips carry another category, seen silent or heard unseen
+ABSENT_SHARE = 0.4  # of the stretches outside the event; the rest is seen silent or heard unseen, half and half
+DISTRACTOR_SHARE = 0.4  # of the clips carry another category, seen silent or heard unseen
 OBJECT_HEIGHTS = (0.5, 0.78)  # an object's height, as a share of the frame's
 CLUTTER = (4, 12)  # number of dim shapes in the background
-SOUND_TO_NOISE_DB = (2.0, 16.0)  # level of an object's sound above the background's
+SOUND_TO_NOISE_DB = (5.0, 18.0)  # level of an object's sound above the background's
 
 MIN_CLIPS_WITH_BROKEN = 40  # smaller sets get no broken files, which would exceed `max_failed_fraction`
 HELD_OUT_SHARE = 0.19  # of the clips in val, and as many in test
@@ -129,7 +129,7 @@ AWKWARD: tuple[tuple[str, str, dict[str, Any], bool], ...] = (
 )
 
 
-def plan_clips(seed: int = 1, num_clips: int = 96) -> tuple[ClipPlan, ...]:
+def plan_clips(seed: int = 1, num_clips: int = 84) -> tuple[ClipPlan, ...]:
     """Decide everything about a set of clips, stratified by category and by the length of the event.
 
     Parameters
@@ -992,7 +992,7 @@ def render_clip(folder: Path, plan: ClipPlan) -> None:
             temporary.write_bytes(content[: int(media.kept_fraction * len(content))])
 
 
-def render(folder: Path, *, seed: int = 1, num_clips: int = 96, num_workers: int | None = None) -> None:
+def render(folder: Path, *, seed: int = 1, num_clips: int = 84, num_workers: int | None = None) -> None:
     """Render the data set: the same bytes for the same seed, whatever the number of workers.
 
     Parameters

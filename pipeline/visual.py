@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.vgg19 import VGG19, state_from_keras, state_from_torchvision
@@ -43,9 +42,21 @@ def resize_bilinear(image: np.ndarray, size: int = IMAGE_SIZE) -> Tensor:
     torch.Tensor
         Shape (3, size, size), uint8.
     """
-    planes = torch.from_numpy(image).permute(2, 0, 1)[None].float()
-    resized = F.interpolate(planes, (size, size), mode="bilinear", align_corners=False, antialias=False)
-    return resized[0].round_().clamp_(0, 255).to(torch.uint8)
+    # NumPy, not torch: this runs in decoding threads, each of which would bring up threads of its own in torch and
+    # take the cores from the network.
+    top, bottom, down = _neighbours(image.shape[0], size)
+    left, right, across = _neighbours(image.shape[1], size)
+    rows = np.concatenate([image[top], image[bottom]])
+    rows = rows[:, left] * (1 - across[:, None]) + rows[:, right] * across[:, None]
+    resized = rows[:size] * (1 - down[:, None, None]) + rows[size:] * down[:, None, None]
+    return torch.from_numpy(np.rint(resized).astype(np.uint8).transpose(2, 0, 1).copy())
+
+
+def _neighbours(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return, for each of `size` new pixels, its two old neighbours and the float32 share of the second."""
+    centre = np.clip((np.arange(size) + 0.5) * (length / size) - 0.5, 0, length - 1)
+    first = np.floor(centre).astype(np.intp)
+    return first, np.minimum(first + 1, length - 1), (centre - first).astype(np.float32)
 
 
 def preprocess_caffe(images: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 BLOCK = 16
 COLUMNS, ROWS = 5, 2  # ten bits
@@ -57,7 +58,22 @@ def second_in(chunk: np.ndarray, rate_hz: int) -> int | None:
     return int(np.abs(np.array(TONES_HZ) - loudest_hz).argmin())
 
 
-def write_media(
+_written: dict[str, bytes] = {}
+
+
+def write_media(path: Path, **settings: Any) -> Path:
+    """Write a media file, see :func:`encode_media`; equal settings are encoded once."""
+    if "waveforms" in settings:
+        return encode_media(path, **settings)
+    key = f"{path.suffix} {settings}"
+    if key not in _written:
+        _written[key] = encode_media(path, **settings).read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_written[key])
+    return path
+
+
+def encode_media(
     path: Path,
     *,
     num_frames: int | None = 250,
@@ -107,6 +123,7 @@ def write_media(
             waveforms = [sound_of(audio_seconds, audio_rate, num_channels=num_channels)]
         for waveform in waveforms or ():
             sound = container.add_stream(audio_codec, rate=audio_rate, layout=layout)
+            sound.options = {"aac_coder": "fast"} if audio_codec == "aac" else {}
             encoders.append(
                 lambda sound=sound, waveform=waveform: _encode_sound(sound, waveform, layout, audio_delay, hole)
             )
@@ -119,9 +136,10 @@ def write_media(
 
 
 def _encode_pictures(stream: Any, times: Sequence[float], tick: Fraction) -> Iterable[tuple[float, Any]]:
+    converter = VideoReformatter()
     for number, time in enumerate(times):
         frame = av.VideoFrame.from_ndarray(picture_of(number, size=(stream.width, stream.height)), format="rgb24")
-        frame = frame.reformat(format=stream.pix_fmt)
+        frame = converter.reformat(frame, format=stream.pix_fmt, threads=1)
         frame.pts, frame.time_base = round(time / tick), tick
         yield from ((time, packet) for packet in stream.encode(frame))
     yield from ((times[-1], packet) for packet in stream.encode(None))

@@ -81,11 +81,11 @@ def test_every_clip_has_one_contiguous_event_of_at_least_two_segments(seed):
 def test_ids_look_like_those_of_youtube_and_are_unique():
     ids = [plan.video_id for plan in PLANS]
     assert {len(video_id) for video_id in ids} == {11}
-    assert len(set(ids)) == 96
+    assert len(set(ids)) == 84
 
 
 def test_splits_are_stratified():
-    assert Counter(plan.split for plan in PLANS) == {"train": 60, "val": 18, "test": 18}
+    assert Counter(plan.split for plan in PLANS) == {"train": 52, "val": 16, "test": 16}
     for split in ("train", "val", "test"):
         counts = Counter(plan.category for plan in PLANS if plan.split == split)
         assert set(counts) == set(CATEGORIES)
@@ -311,5 +311,5 @@ def test_annotations_name_every_clip_once_and_agree_with_the_splits(tmp_path, mo
     assert header == "Category&VideoID&Quality&StartTime&EndTime"
     assert sorted(rows) == sorted(plan.annotation for plan in PLANS)
     splits = [(tmp_path / f"{split}Set.txt").read_text().splitlines() for split in ("train", "val", "test")]
-    assert [len(split) for split in splits] == [60, 18, 18]
+    assert [len(split) for split in splits] == [52, 16, 16]
     assert sorted(row for split in splits for row in split) == sorted(rows)

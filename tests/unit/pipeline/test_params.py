@@ -1,0 +1,175 @@
+"""``params.yaml``: every fault is found before any work, all at once, each by its full key."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from pipeline.errors import ParamsError
+from pipeline.params import Params, Section, load_params
+
+PRESET = Path(__file__).resolve().parents[3] / "data" / "synthetic" / "preset.yaml"
+
+
+def keys_of(section: type[BaseModel], prefix: str = "") -> set[str]:
+    """Return the full key of every value that `section` declares."""
+    keys = set()
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            keys |= keys_of(field.annotation, f"{prefix}{name}.")
+        else:
+            keys.add(prefix + name)
+    return keys
+
+
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in content.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+CONTENT = YAML(typ="safe", pure=True).load(PRESET)
+MISSING = object()
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Params]:
+    """Return a loader of the synthetic preset with changed values: ``load({"train.seed": 3})``."""
+
+    def load_changed(changes: dict[str, Any]) -> Params:
+        content = YAML(typ="safe", pure=True).load(PRESET)
+        for key, value in changes.items():
+            *sections, last = key.split(".")
+            place = content
+            for section in sections:
+                place = place[section]
+            place.pop(last, None)
+            if value is not MISSING:
+                place[last] = value
+        path = tmp_path / "params.yaml"
+        YAML().dump(content, path)
+        return load_params(path)
+
+    return load_changed
+
+
+def test_the_preset_has_every_key_and_no_other_and_comes_through_unchanged():
+    assert flatten(CONTENT).keys() == keys_of(Params)
+    assert flatten(load_params(PRESET).model_dump()) == flatten(CONTENT)
+
+
+@pytest.mark.parametrize("key", sorted(keys_of(Params)))
+def test_every_key_is_required_and_named_when_missing(key, load):
+    with pytest.raises(ParamsError, match=rf"has 1 faulty key: {key}: expected a value, found none$"):
+        load({key: MISSING})
+
+
+@pytest.mark.parametrize("key", sorted(keys_of(Params)))
+def test_no_key_takes_a_value_of_another_type(key, load):
+    value = flatten(CONTENT)[key]
+    wrong = 3 if isinstance(value, str | NoneType | list) else "text"
+    if key.endswith("max_gradient_norm"):
+        wrong = "text"
+    with pytest.raises(ParamsError, match=rf"has 1 faulty key: {key}: .*, found {wrong!r}$"):
+        load({key: wrong})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.seed", 1.5, r"train\.seed: expected a valid integer, found 1\.5"),
+        ("train.seed", True, r"train\.seed: expected a valid integer, found True"),
+        ("train.seed", -1, r"train\.seed: expected greater than or equal to 0, found -1"),
+        ("train.seed", 2**32, r"train\.seed: expected less than 4294967296"),
+        ("train.method", "CPSP", r"train\.method: expected 'cpsp' or 'psp', found 'CPSP'"),
+        ("train.full.learning_rate", 0, r"train\.full\.learning_rate: expected greater than 0"),
+        ("train.full.learning_rate", float("nan"), r"train\.full\.learning_rate: expected a finite number, found nan"),
+        ("train.full.spsa.temperature", float("inf"), r"train\.full\.spsa\.temperature: expected a finite number"),
+        ("train.full.vpsa.num_negatives", 0, r"train\.full\.vpsa\.num_negatives: expected greater than or equal to 1"),
+        ("train.weak.tau", 1.2, r"train\.weak\.tau: expected less than or equal to 1"),
+        ("evaluate.confidence", 1, r"evaluate\.confidence: expected less than 1"),
+        ("dataset.segment_seconds", 0.5, r"dataset\.segment_seconds: expected greater than or equal to 0\.96"),
+        ("dataset.name", "../elsewhere", r"dataset\.name: .*pattern.*, found '\.\./elsewhere'"),
+        ("dataset.name", "a/b", r"dataset\.name: "),
+        ("dataset.name", "", r"dataset\.name: "),
+        ("extract.device", "gpu", r"extract\.device: .*cuda.*, found 'gpu'"),
+        ("visual.weights_sha256", "123", r"visual\.weights_sha256: .*, found '123'"),
+        ("train.full", 3, r"train\.full: "),
+        ("train", None, r"train: "),
+        ("report.colour", "red", r"report\.colour: expected no such key, found 'red'"),
+        ("train.full.spsa.wieght", 1.0, r"train\.full\.spsa\.wieght: expected no such key"),
+        ("extra", {"a": 1}, r"extra: expected no such key, found \{'a': 1\}"),
+    ],
+)
+def test_a_fault_is_one_line_with_key_expectation_and_value(key, value, message, load):
+    with pytest.raises(ParamsError, match=rf"params\.yaml has 1 faulty key: {message}") as caught:
+        load({key: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_all_faults_are_reported_at_once(load):
+    faults = {"train.full.spsa.form": "papers", "visual.storage": MISSING, "audio.storge": "float16", "report": None}
+    with pytest.raises(ParamsError, match="has 4 faulty keys: ") as caught:
+        load(faults)
+    for key in ("train.full.spsa.form: ", "visual.storage: ", "audio.storge: ", "report: "):
+        assert f" {key}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("milestones", "is_right"),
+    [([], True), ([5], True), ([5, 20, 40], True), ([20, 5], False), ([5, 5], False), ([0], False), ([5, "x"], False)],
+)
+def test_milestones_are_increasing_epochs(milestones, is_right, load):
+    changes = {"train.weak.milestones": milestones}
+    if is_right:
+        assert load(changes).train.weak.milestones == milestones
+    else:
+        with pytest.raises(ParamsError, match=r"train\.weak(\.milestones)?[.:\d]"):
+            load(changes)
+
+
+@pytest.mark.parametrize("text", ["0.0005", "5e-4", "5E-04", "5.0e-4", "1e-05", "1"])
+def test_a_number_may_be_written_in_any_way(text, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(PRESET.read_text().replace("learning_rate: 0.001", f"learning_rate: {text}"))
+    assert load_params(path).train.full.learning_rate == float(text)
+
+
+def test_on_and_no_are_words(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(PRESET.read_text().replace("name: synthetic ", "name: on "))
+    assert load_params(path).dataset.name == "on"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"train: [1", r"expected YAML 1\.2, found .*line 1"),
+        (b"train: 1\ntrain: 2\n", r"expected YAML 1\.2, found .*duplicate key"),
+        (b"train:\n\t- 1\n", r"expected YAML 1\.2, found "),
+        (b"\xff\xfe\xff", r"expected YAML 1\.2, found "),
+        (b"train: \xff\n", r"expected YAML 1\.2, found "),
+        (b"a: !!python/object/apply:os.system ['touch it_ran']\n", r"expected YAML 1\.2, found .*constructor"),
+        (b"", "expected sections such as `train:`, found NoneType"),
+        (b"- a\n", "expected sections such as `train:`, found list"),
+        (b"text", "expected sections such as `train:`, found str"),
+    ],
+)
+def test_what_is_no_mapping_of_sections_is_refused_in_one_line(content, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ParamsError, match=rf"params\.yaml: {message}") as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "it_ran").exists()
+
+
+def test_a_missing_file_says_what_to_run(tmp_path):
+    with pytest.raises(ParamsError, match=r"found no readable file; run from the repository's root, or write it with"):
+        load_params(tmp_path / "params.yaml")
