@@ -7,6 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: repro test setup lock
 
 repro: setup
+	python -m pipeline check
 	dvc repro
 	@dvc metrics show
 	@echo "report: results/report/index.html"

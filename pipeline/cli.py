@@ -53,10 +53,22 @@ def use(
 
 
 @app.command()
+def check() -> None:
+    """Validate params.yaml as a whole; every stage does so too, but a stage that is up to date does not run."""
+    load_params()
+
+
+@app.command()
 def verify_cache(
     cache: Annotated[Path, typer.Argument(help="Folder of DVC's cache.")] = Path(".dvc/cache/files/md5"),
 ) -> None:
     """Hash every file in DVC's cache again: a file changed through a link into it is not noticed by DVC."""
+    if not cache.is_dir():
+        raise PipelineError(
+            explain(
+                cache, expected="DVC's cache", found="no folder", remedy="name it; `dvc cache dir` prints its parent"
+            )
+        )
     damaged = []
     files = [path for path in sorted(cache.glob("??/*")) if path.is_file()]
     for path in files:

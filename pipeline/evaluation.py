@@ -29,8 +29,6 @@ from pipeline.training import SELECTIONS, Outputs, predict
 
 logger = logging.getLogger(__name__)
 
-BATCH_SIZE = 64
-
 
 @dataclass(frozen=True)
 class _Scored:
@@ -118,7 +116,7 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
 def _score(path: Path, dataset: Dataset, device: torch.device) -> _Scored:
     checkpoint, network = load_checkpoint(path, device)
     _require_fit(path, checkpoint, dataset)
-    outputs = predict(network, dataset.test.clips, batch_size=BATCH_SIZE, device=device, dtype=_dtype_of(network))
+    outputs = predict(network, dataset.test.clips, device=device, dtype=_dtype_of(network))
     valid = dataset.test.has_media.numpy()
     return _Scored(checkpoint, outputs, predict_segments(outputs.event_logits, outputs.category_logits, valid=valid))
 

@@ -22,9 +22,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from tqdm import tqdm
@@ -36,14 +36,19 @@ from pipeline.files import (
     atomic_write,
     fingerprint,
     link_or_copy,
+    locked,
     scratch_folder,
     sha256_of_file,
+    source_fingerprint,
     write_json,
 )
 from pipeline.segments import NO_FRAME, segment_valid
 from pipeline.shards import LedgerRow, Shard, ShardFile, ShardIndex, ShardRow, require_finite, save_ledger, write_shard
 
 logger = logging.getLogger(__name__)
+
+CODE = ("pipeline/extraction.py", "pipeline/shards.py", "pipeline/weights.py")
+"""What every modality's values and files depend on, beside its own `code`."""
 
 RETRIED_REASONS = ("missing", "unreadable")
 """Failures of the machine and not of the file's content: the next run tries again."""
@@ -86,9 +91,14 @@ def extract(
         If too many videos failed (the first ten are listed), or another run holds the same scratch folder and does
         not finish.
     """
-    identity = {"recipe": extractor.recipe, "weights": extractor.weights_sha256, "code": extractor.code}
+    identity = {
+        "recipe": extractor.recipe,
+        "weights": extractor.weights_sha256,
+        "code": [extractor.code, source_fingerprint(*CODE)],
+        "versions": [av.__version__, torch.__version__],
+    }
     scratch = scratch_folder(f"extract_{extractor.modality}", fingerprint(identity))
-    with _locked(scratch):
+    with locked(scratch):
         store = _Scratch(scratch, extractor)
         groups = [videos[start : start + shard_size] for start in range(0, len(videos), shard_size)]
         pending = deque(group for group in groups if not store.has_shard(group))
@@ -126,8 +136,18 @@ def _decoded(
     """
 
     def task(video: VideoFile) -> Prepared | MediaError:
+        path = raw / video.path
         try:
-            return extractor.prepare(raw / video.path)
+            if path.is_file() and path.stat().st_size != video.size_bytes:
+                raise PipelineError(
+                    explain(
+                        video.path,
+                        expected=f"{video.size_bytes} bytes, as when its hash was taken",
+                        found=f"{path.stat().st_size}",
+                        remedy="let nothing write to the videos while the pipeline runs, and run `dvc repro` again",
+                    )
+                )
+            return extractor.prepare(path)
         except MediaError as error:
             return error
         except Exception as error:
@@ -370,20 +390,3 @@ def _refuse_failures(ledger: Sequence[LedgerRow], modality: str, max_failed_frac
                 remedy=f"mend or remove the files, or raise {modality}.max_failed_fraction",
             )
         )
-
-
-class _locked:
-    """Hold the lock of a scratch folder: a second run with the same recipe waits, and says so."""
-
-    def __init__(self, folder: Path) -> None:
-        self._lock = FileLock(folder / "lock")
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            logger.info("another run is computing the same features; waiting for it")
-            self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()

@@ -40,7 +40,7 @@ class Prepared:
 class Extractor(Protocol):
     """One modality's recipe: how a file becomes network inputs, and inputs become features.
 
-    `recipe` holds every parameter that changes a value; `sources` the modules whose code does.
+    `recipe` holds every parameter that changes a value; `code` is a hash of the modules whose code does.
     """
 
     modality: str

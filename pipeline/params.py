@@ -114,6 +114,12 @@ class ScheduleParams(Section):
             raise ValueError("milestones must be increasing epochs, each once")
         return self
 
+    @model_validator(mode="after")
+    def _batches_hold_negatives(self) -> Self:
+        if self.vpsa.weight > 0 and self.vpsa.num_negatives >= self.batch_size:
+            raise ValueError("vpsa.num_negatives must be smaller than batch_size, or the loss is always 0")
+        return self
+
 
 class FullParams(ScheduleParams):
     """Training with a label per segment."""

@@ -173,15 +173,13 @@ def frame_indices_by_time(
     return indices.astype(np.int64).reshape(shape)
 
 
-def segment_valid(indices: np.ndarray, available: np.ndarray | None = None) -> np.ndarray:
+def segment_valid(indices: np.ndarray) -> np.ndarray:
     """Return which segments can be used: those of which at least half of the samples exist.
 
     Parameters
     ----------
     indices : np.ndarray, shape (T, K), int
         The frame of each sample, or -1.
-    available : np.ndarray, shape (N,), bool, optional
-        Whether each frame could be decoded; by default every frame that has an index.
 
     Returns
     -------
@@ -190,14 +188,12 @@ def segment_valid(indices: np.ndarray, available: np.ndarray | None = None) -> n
     Raises
     ------
     ValueError
-        If a shape or type is another, or an index lies beyond the frames.
+        If the shape or type is another.
 
     Examples
     --------
     >>> segment_valid(np.array([[0, 1], [2, -1], [-1, -1]]))
     array([ True,  True, False])
-    >>> segment_valid(np.array([[0, 1], [2, -1], [-1, -1]]), np.array([True, True, False]))
-    array([ True, False, False])
     """
     indices = np.asarray(indices)
     if indices.ndim != 2 or indices.shape[1] == 0 or not np.issubdtype(indices.dtype, np.integer):
@@ -210,18 +206,6 @@ def segment_valid(indices: np.ndarray, available: np.ndarray | None = None) -> n
             )
         )
     exists = indices != NO_FRAME
-    if available is not None:
-        available = np.asarray(available)
-        if available.ndim != 1 or available.dtype != np.bool_:
-            raise ValueError(
-                explain(
-                    "available",
-                    expected="booleans of shape (N,)",
-                    found=f"{available.dtype} of shape {available.shape}",
-                    remedy="pass one truth value per frame",
-                )
-            )
-        exists = exists & np.append(available, False)[_within(indices, available.size)]
     result: np.ndarray = exists.mean(axis=1) >= MIN_AVAILABLE_SHARE
     return result
 
@@ -273,19 +257,6 @@ def sample_range(segment: int, sample_rate_hz: int, segment_seconds: float) -> t
     _require_duration(segment_seconds)
     start, stop = (math.floor(number * segment_seconds * sample_rate_hz + 0.5) for number in (segment, segment + 1))
     return start, stop
-
-
-def _within(indices: np.ndarray, num_frames: int) -> np.ndarray:
-    if indices.size and (indices.min() < NO_FRAME or indices.max() >= num_frames):
-        raise ValueError(
-            explain(
-                "indices",
-                expected=f"frames from 0 to {num_frames - 1}, or -1",
-                found=f"{indices.min()} to {indices.max()}",
-                remedy="pass as many truth values as the video has frames",
-            )
-        )
-    return indices
 
 
 def _require_counts(num_segments: int, frames_per_segment: int) -> None:

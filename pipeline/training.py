@@ -7,6 +7,8 @@ with the best validation accuracy, the result; ``weights_test_selected.safetenso
 accuracy, for comparison with code that reports that.
 """
 
+import hashlib
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from dvclive import Live
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 from tqdm import tqdm
@@ -25,7 +26,7 @@ from pipeline.annotations.manifest import SPLITS
 from pipeline.checkpoints import Checkpoint, build_network, save_checkpoint
 from pipeline.dataset import Clips, Dataset, LabelledClips
 from pipeline.errors import TrainingError, explain
-from pipeline.files import atomic_write, fingerprint, scratch_folder, source_fingerprint, write_csv
+from pipeline.files import atomic_write, fingerprint, locked, scratch_folder, source_fingerprint, write_csv
 from pipeline.metrics import predict_segments, segment_accuracy
 from pipeline.objectives import FULL_TERMS, WEAK_TERMS, Losses, full_losses, weak_losses
 from pipeline.params import FullParams, TrainParams, WeakParams
@@ -33,6 +34,8 @@ from pipeline.params import FullParams, TrainParams, WeakParams
 logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+PREDICTION_BATCH_SIZE = 64
+DIGEST_BYTES = 32  # of SHA-256, in front of a saved state
 SELECTIONS = {"val": "weights.safetensors", "test": "weights_test_selected.safetensors"}
 CODE = (
     "models/attention.py",
@@ -40,7 +43,9 @@ CODE = (
     "models/losses.py",
     "models/propagation.py",
     "models/psp.py",
+    "models/shapes.py",
     "models/temporal.py",
+    "pipeline/checkpoints.py",
     "pipeline/dataset.py",
     "pipeline/metrics.py",
     "pipeline/objectives.py",
@@ -57,12 +62,12 @@ class Outputs:
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, clips: Clips, *, batch_size: int, device: torch.device, dtype: torch.dtype) -> Outputs:
+def predict(network: nn.Module, clips: Clips, *, device: torch.device, dtype: torch.dtype) -> Outputs:
     """Run the network over clips, in their order, without dropout."""
     network.eval()
     events, categories = [], []
-    for start in range(0, len(clips), batch_size):
-        positions = range(start, min(start + batch_size, len(clips)))
+    for start in range(0, len(clips), PREDICTION_BATCH_SIZE):
+        positions = range(start, min(start + PREDICTION_BATCH_SIZE, len(clips)))
         batch = clips.batch(positions, device=device, dtype=dtype)
         output = network(batch.visual, batch.audio)
         events.append(output.event_logits.double().cpu())
@@ -98,7 +103,7 @@ def train(params: TrainParams, dataset: Dataset, output: Path, device: torch.dev
     # From here on, weak training has no way to a segment label of the training split.
     training = dataset.train if params.supervision == "full" else dataset.train.without_segment_labels()
     scratch = scratch_folder("train", _identity(params, training, dataset, device))
-    with FileLock(scratch / "lock"):
+    with locked(scratch):
         run = _Run(params, training, dataset.val, dataset.test, _description(params, dataset), device, scratch)
         with Live(str(output / "live"), dvcyaml=False, save_dvc_exp=False, report=None) as live:
             for row in run.history:
@@ -230,8 +235,11 @@ class _Run:
             "generators": _generator_states(self.device),
             "best": {split: (asdict(description), weights) for split, (description, weights) in self.best.items()},
         }
-        with atomic_write(self._path) as temporary:
-            torch.save(state, temporary)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        with atomic_write(self._path) as temporary, temporary.open("wb") as file:
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.write(buffer.getbuffer())
 
     def publish(self, output: Path) -> None:
         """Write what the stage promises."""
@@ -244,11 +252,11 @@ class _Run:
     def _resume(self) -> None:
         if not self._path.is_file():
             return
-        try:
-            state: dict[str, Any] = torch.load(self._path, self.device, weights_only=True)
-        except Exception as error:  # torch names no common base for what a damaged file raises
-            logger.warning("%s is damaged (%s): training starts again", self._path, type(error).__name__)
+        content = self._path.read_bytes()
+        if hashlib.sha256(content[DIGEST_BYTES:]).digest() != content[:DIGEST_BYTES]:
+            logger.warning("%s is damaged: training starts again", self._path)
             return
+        state: dict[str, Any] = torch.load(io.BytesIO(content[DIGEST_BYTES:]), self.device, weights_only=True)
         self.history = state["history"]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -307,9 +315,7 @@ class _Run:
         return weak_losses(method, settings, output, batch.categories)
 
     def _accuracy(self, labelled: LabelledClips) -> float:
-        outputs = predict(
-            self.network, labelled.clips, batch_size=self.settings.batch_size, device=self.device, dtype=self.dtype
-        )
+        outputs = predict(self.network, labelled.clips, device=self.device, dtype=self.dtype)
         valid = labelled.has_media.numpy()
         predicted = predict_segments(outputs.event_logits, outputs.category_logits, valid=valid)
         return segment_accuracy(predicted, labelled.truth.numpy())

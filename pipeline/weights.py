@@ -275,7 +275,7 @@ def read_keras(path: Path) -> KerasArrays:
     try:
         with h5py.File(path, "r") as file:
             root = file.get("model_weights", file)
-            for layer, group in root.items():
+            for layer, group in root.items() if isinstance(root, h5py.Group) else ():
                 arrays: list[np.ndarray] = []
                 if isinstance(group, h5py.Group):
                     group.visititems(lambda _, item, into=arrays: _collect(item, into))
@@ -290,7 +290,7 @@ def read_keras(path: Path) -> KerasArrays:
 
 
 def _collect(item: h5py.Dataset | h5py.Group, into: list[np.ndarray]) -> None:
-    if isinstance(item, h5py.Dataset):
+    if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
         into.append(np.asarray(item[()], dtype=np.float32))
 
 

@@ -148,7 +148,7 @@ def _load_features(folder: Path, modality: str, manifest: Manifest, params: Para
         raise _contradiction(folder / "index.json", f"modality {modality!r}", repr(index.modality), stage)
     weights = params.visual.weights if modality == "visual" else params.audio.weights
     made_with = str(index.recipe.get("weights"))
-    if (weights == "random") != made_with.startswith("random"):
+    if (weights == "random") != made_with.startswith("random:"):
         raise _contradiction(
             folder / "index.json", f"features with the weights {weights!r} of params.yaml", repr(made_with), stage
         )

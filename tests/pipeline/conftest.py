@@ -29,6 +29,7 @@ class Workspace:
             if (ROOT / name).is_file() and not name.startswith("tests/") and name != "dvc.lock":
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, path / name)
+        shutil.copy(ROOT / "data/synthetic/preset.yaml", path / "params.yaml")
         self.run("git", "init", "--quiet")
         self.commit()
 

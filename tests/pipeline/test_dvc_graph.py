@@ -92,9 +92,13 @@ def test_a_changed_training_param_reruns_training_and_what_follows(workspace) ->
     assert ran(workspace.run("dvc", "repro").stdout) == [], "the first run was not found in the run cache"
 
 
-def test_a_param_of_the_other_supervision_reruns_nothing(workspace) -> None:
+def test_a_param_of_the_other_supervision_trains_nothing_again(workspace) -> None:
+    weights = workspace.read("results/train/*.safetensors")
     workspace.set_params(**{"train.weak.tau": 0.08})
-    assert ran(workspace.run("dvc", "repro").stdout) == []
+    done = workspace.run("dvc", "repro")
+    assert "evaluate" not in ran(done.stdout)
+    assert "2 epochs, 0 to go" in done.stderr + done.stdout
+    assert workspace.read("results/train/*.safetensors") == weights
     workspace.set_params(**{"train.weak.tau": 0.095})
 
 
@@ -109,6 +113,10 @@ def test_faulty_params_are_all_named_before_any_work(workspace) -> None:
         assert key in done.stderr
     repro = workspace.run("dvc", "repro", check=False)
     assert repro.returncode != 0
+    assert done.stderr.strip() in repro.stderr + repro.stdout
+    (workspace.path / "params.yaml").write_text(before.replace("supervision: full", "supervision: strong"))
+    repro = workspace.run("dvc", "repro", check=False)
+    assert "train.supervision: expected 'full' or 'weak', found 'strong'" in repro.stderr + repro.stdout
     (workspace.path / "params.yaml").write_text(before)
     assert ran(workspace.run("dvc", "repro").stdout) == []
 

@@ -20,10 +20,10 @@ NUM_SEGMENTS = 10
 
 @pytest.fixture
 def make_params() -> Callable[..., Params]:
-    """Return the committed params with some values replaced: ``make_params(**{"train.seed": 3})``."""
+    """Return the embedded data set's params with some values replaced: ``make_params(**{"train.seed": 3})``."""
 
     def make(**changes: object) -> Params:
-        content = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+        content = YAML(typ="safe", pure=True).load(ROOT / "data/synthetic/preset.yaml")
         for key, value in changes.items():
             *sections, last = key.split(".")
             place = content

@@ -16,7 +16,7 @@ def load(path: Path) -> dict:
 
 
 STAGES = {**load(ROOT / "dvc.yaml")["stages"], **load(ROOT / "data/synthetic/dvc.yaml")["stages"]}
-PARAMS = load(ROOT / "params.yaml")
+PARAMS = load(ROOT / "data/synthetic/preset.yaml")
 
 
 def module_of(stage: str) -> Path:

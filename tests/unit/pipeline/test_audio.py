@@ -13,6 +13,7 @@ from models.vggish import VGGish
 from pipeline.audio import AudioExtractor
 from pipeline.audio_frontend import segment_patch
 from pipeline.errors import MediaError, WeightsError
+from pipeline.files import sha256_of_file
 from pipeline.params import AudioParams, load_params
 from pipeline.segments import segment_valid
 
@@ -141,9 +142,10 @@ class TestWeightsFile:
         path = tmp_path / f"vggish.{suffix}"
         state = torch.nn.Linear(3, 2).state_dict()
         (save_file if suffix == "safetensors" else torch.save)(state, path)
-        extractor = AudioExtractor(audio_params(weights=str(path)), PARAMS.dataset, CPU)
+        digest = sha256_of_file(path)
+        extractor = AudioExtractor(audio_params(weights=str(path), weights_sha256=digest), PARAMS.dataset, CPU)
         torch.testing.assert_close(extractor._network.state_dict(), state, rtol=0, atol=0)
-        assert extractor.recipe["weights"] == str(path)
+        assert extractor.recipe["weights"] == f"sha256:{digest}"
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -157,8 +159,9 @@ class TestWeightsFile:
         path = tmp_path / "vggish.pth"
         state = {**torch.nn.Linear(3, 2).state_dict(), **changes}
         torch.save({key: value for key, value in state.items() if value is not None}, path)
+        params = audio_params(weights=str(path), weights_sha256=sha256_of_file(path))
         with pytest.raises(WeightsError, match=message):
-            AudioExtractor(audio_params(weights=str(path)), PARAMS.dataset, CPU)
+            AudioExtractor(params, PARAMS.dataset, CPU)
 
     def test_of_keras_is_refused_by_its_name(self):
         with pytest.raises(WeightsError, match=r"audio\.weights: expected a PyTorch state dict, found vggish\.h5"):

@@ -18,7 +18,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("synthetic", "ave"):
         (tmp_path / "data" / name).mkdir(parents=True)
         shutil.copy(ROOT / "data" / name / "preset.yaml", tmp_path / "data" / name)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(ROOT / "data/synthetic/preset.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -429,7 +429,7 @@ class TestTwoRuns:
         assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
         assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second") == expected
         assert len(log.read_text().splitlines()) == 6
-        assert messages.read_text().count("another run is computing the same features; waiting for it") == 1
+        assert messages.read_text().count("another run is computing the same result; waiting for it") == 1
 
     def test_of_different_recipes_do_not_wait(self, videos, run, tmp_path, caplog):
         caplog.set_level(logging.INFO)
@@ -462,7 +462,7 @@ def test_features_of_a_real_file_are_the_means_of_what_the_network_says(
     recipe = VisualExtractor if modality == "visual" else AudioExtractor
     extractor = recipe(getattr(params, modality), params.dataset, torch.device("cpu"))
     media.write(raw / "clip.mp4", num_frames=120, audio_seconds=4.7)  # the last segment is nearly whole
-    index = run([VideoFile("clip", "clip.mp4", 1, "0" * 64)], extractor)
+    index = run([VideoFile("clip", "clip.mp4", (raw / "clip.mp4").stat().st_size, "0" * 64)], extractor)
     with Shard(tmp_path / "output" / index.shards[0].file) as shard:
         row = shard.row(0)
     assert row.valid.tolist() == [True] * 5 + [False] * 5
@@ -483,7 +483,8 @@ INTERRUPTED = """
     spec.loader.exec_module(test)
 
     def main(arguments, params):
-        videos = [test.VideoFile(f"v{{n}}", f"v{{n}}.json", 1, f"{{n:064x}}") for n in range(500)]
+        paths = [Path(f"raw/v{{n}}.json") for n in range(500)]
+        videos = [test.VideoFile(p.stem, p.name, p.stat().st_size, f"{{n:064x}}") for n, p in enumerate(paths)]
         extractor = test.JsonExtractor(seconds_per_video=0.02, log=Path("log"))
         test.extract(extractor, videos, Path("raw"), Path("output"), batch_size=2, num_workers=2,
                      shard_size=2, max_failed_fraction=1.0)
@@ -516,8 +517,14 @@ def test_control_c_stops_a_stage_at_once_with_one_line(raw, tmp_path):
     assert errors.splitlines()[1:] == ["interrupted; what is finished is kept, the same command goes on from there"]
 
 
-def test_two_threads_decode_where_the_network_needs_every_core(monkeypatch):
-    for num_threads, expected in ((1, 2), (2, 2), (8, 7), (64, 16)):
+def test_a_file_that_changed_since_it_was_hashed_stops_the_run(run, add):
+    video = add("grown")
+    with pytest.raises(PipelineError, match=r"grown\.json: expected \d+ bytes, as when its hash was taken"):
+        run([replace(video, size_bytes=video.size_bytes - 1)])
+
+
+def test_all_cores_but_one_decode(monkeypatch):
+    for num_threads, expected in ((1, 1), (2, 1), (8, 7), (64, 16)):
         monkeypatch.setattr(torch, "get_num_threads", lambda number=num_threads: number)
         assert extraction.default_workers() == expected
 

@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,11 @@ def test_the_shipped_presets_exist_with_a_readme_where_files_are_needed(name: st
 
 
 def test_the_repository_starts_with_the_embedded_data_set() -> None:
-    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "data" / "synthetic" / "preset.yaml").read_bytes()
+    """As committed: what a user has put in place since is their own."""
+    shown = subprocess.run(["git", "show", "HEAD:params.yaml"], cwd=ROOT, capture_output=True)
+    if shown.returncode != 0:
+        pytest.skip("not a Git checkout")
+    assert shown.stdout == (ROOT / "data" / "synthetic" / "preset.yaml").read_bytes()
 
 
 @pytest.fixture

@@ -62,7 +62,9 @@ def test_a_recipe_is_plain_json_so_that_it_has_a_hash(modality):
     ],
 )
 def test_the_weights_decide_the_preprocessing(weights, preprocessing):
-    recipe = visual_recipe(PARAMS.visual.model_copy(update={"weights": weights}), PARAMS.dataset)
+    recipe = visual_recipe(
+        PARAMS.visual.model_copy(update={"weights": weights, "weights_sha256": "0" * 64}), PARAMS.dataset
+    )
     assert recipe["preprocessing"] == preprocessing
 
 
@@ -78,3 +80,15 @@ def test_weights_that_nobody_knows_are_refused():
         params = getattr(PARAMS, modality).model_copy(update={"weights": "resnet"})
         with pytest.raises(WeightsError, match="weights 'resnet': expected random, "):
             recipe_of(modality, params, PARAMS.dataset)
+
+
+@pytest.mark.parametrize("modality", ["visual", "audio"])
+def test_a_local_file_is_named_by_its_hash_which_must_be_given(modality):
+    params = getattr(PARAMS, modality).model_copy(update={"weights": "data/weights/mine.pth"})
+    with pytest.raises(WeightsError, match=rf"{modality}\.weights_sha256: expected the hash .* found null; write what"):
+        recipe_of(modality, params, PARAMS.dataset)
+    recipes = [
+        recipe_of(modality, params.model_copy(update={"weights": path, "weights_sha256": digest}), PARAMS.dataset)
+        for path, digest in (("a.pth", "0" * 64), ("b.pth", "0" * 64), ("a.pth", "1" * 64))
+    ]
+    assert recipes[0] == recipes[1] != recipes[2]

@@ -168,31 +168,13 @@ class TestSegmentValid:
     def test_half_of_the_samples_are_enough(self, row, valid):
         assert segment_valid(np.array([row])).tolist() == [valid]
 
-    def test_frames_that_did_not_decode_count_as_missing(self):
-        indices = np.array([[0, 1, 2, 3], [4, 5, 6, 7]])
-        available = np.array([True, True, False, False, True, False, False, False])
-        assert segment_valid(indices, available).tolist() == [True, False]
-
-    def test_no_frame_is_never_the_last_frame(self):
-        assert segment_valid(np.array([[-1, -1]]), np.array([True])).tolist() == [False]
-
     def test_a_video_without_frames_has_no_valid_segment(self):
-        assert segment_valid(np.full((2, 3), -1), np.zeros(0, bool)).tolist() == [False, False]
-
-    @pytest.mark.parametrize("index", [3, -2])
-    def test_an_index_beyond_the_frames_is_refused(self, index):
-        with pytest.raises(ValueError, match="expected frames from 0 to 2, or -1"):
-            segment_valid(np.array([[0, index]]), np.ones(3, bool))
+        assert segment_valid(np.full((2, 3), -1)).tolist() == [False, False]
 
     @pytest.mark.parametrize("indices", [np.zeros(3, int), np.zeros((2, 0), int), np.zeros((2, 2))])
     def test_indices_of_another_shape_or_type_are_refused(self, indices):
         with pytest.raises(ValueError, match=r"integers of shape \(T, K\)"):
             segment_valid(indices)
-
-    @pytest.mark.parametrize("available", [np.ones((2, 2), bool), np.ones(3)])
-    def test_a_mask_of_another_shape_or_type_is_refused(self, available):
-        with pytest.raises(ValueError, match=r"booleans of shape \(N,\)"):
-            segment_valid(np.zeros((2, 2), int), available)
 
 
 class TestSampleRange:

@@ -16,7 +16,7 @@ from pipeline.checkpoints import load_checkpoint
 from pipeline.dataset import Dataset, LabelledClips, load_dataset
 from pipeline.errors import TrainingError
 from pipeline.params import Params
-from pipeline.training import _Run, train
+from pipeline.training import CODE, _Run, train
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,7 +61,9 @@ def test_every_method_and_supervision_trains_on_its_own_losses(
     logged = {name.removeprefix("train_") for name in rows[0] if name.startswith("train_")}
     assert logged == terms | {"loss"}
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
-    assert [float(row["learning_rate"]) for row in rows] == [0.001, 0.001, 0.001, 0.0005]
+    settings = getattr(params.train, supervision)
+    rates = [float(row["learning_rate"]) / settings.learning_rate for row in rows]
+    assert rates == pytest.approx([1, 1, 1, settings.learning_rate_factor])
 
 
 def test_the_best_validation_epoch_is_kept_and_the_test_selected_one_beside_it(
@@ -134,7 +136,9 @@ def test_a_damaged_checkpoint_starts_training_again(
     run, params = make_run(), make_params(**FAST)
     train(params.train, load(run, params), tmp_path / "first", CPU)
     (state,) = (tmp_path / "repository/data/.work/train").glob("*/state.pt")
-    state.write_bytes(state.read_bytes()[:5000])
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 1
+    state.write_bytes(content)
     with caplog.at_level(logging.WARNING):
         train(params.train, load(run, params), tmp_path / "second", CPU)
     assert "is damaged" in caplog.text
@@ -146,7 +150,7 @@ def test_kill_minus_nine_and_a_rerun_end_in_the_same_bytes(
     delay_seconds: float, make_run: Callable, make_params: Callable, tmp_path: Path
 ) -> None:
     run = make_run()
-    changes = {"train.full.num_epochs": 12, "train.full.milestones": [5]}
+    changes = {"train.full.num_epochs": 20, "train.full.milestones": [5]}
     params = make_params(**changes)
     train(params.train, load(run, params), tmp_path / "whole", CPU)
     (tmp_path / "work").mkdir()
@@ -169,7 +173,7 @@ def test_kill_minus_nine_and_a_rerun_end_in_the_same_bytes(
         time.sleep(0.01)
     time.sleep(delay_seconds)
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    assert killed.wait() == -signal.SIGKILL, "finished before it was killed"
     assert list(states.glob("*/state.pt")), "no epoch was saved before the kill"
     rerun = start()
     assert rerun.wait(timeout=120) == 0, rerun.communicate()[1]
@@ -226,3 +230,22 @@ def test_training_runs_on_a_gpu(make_run: Callable, make_params: Callable, tmp_p
     dataset = load(make_run(), params)
     train(params.train, dataset, tmp_path / "first", torch.device("cuda"))
     assert float(history(tmp_path / "first")[-1]["train_loss"]) > 0
+
+
+def test_a_run_is_named_by_all_the_code_its_result_depends_on() -> None:
+    """What the stage reaches counts, but for what only reads, reports or names."""
+    graph = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")
+    reached = {dep for dep in graph["stages"]["train"]["deps"] if dep.endswith(".py")}
+    harmless = {
+        "pipeline/annotations/manifest.py",
+        "pipeline/devices.py",
+        "pipeline/errors.py",
+        "pipeline/files.py",
+        "pipeline/params.py",
+        "pipeline/recipes.py",
+        "pipeline/shards.py",
+        "pipeline/weights.py",
+        "stages/__init__.py",
+        "stages/train.py",
+    }
+    assert set(CODE) == reached - harmless

@@ -96,6 +96,11 @@ def images() -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224), dtype=np.uint8))
 
 
+def local(path: Path) -> dict[str, str]:
+    """Return the params that name a weights file."""
+    return {"weights": str(path), "weights_sha256": sha256_of_file(path)}
+
+
 @torch.inference_mode()
 def test_features_are_the_maps_of_the_network_channels_last(random_extractor, network, images):
     maps = random_extractor.network(images)
@@ -105,8 +110,8 @@ def test_features_are_the_maps_of_the_network_channels_last(random_extractor, ne
 
 
 def test_keras_weights_are_the_torchvision_ones_with_another_preprocessing(make_extractor, weights_files, images):
-    keras = make_extractor(weights=str(weights_files["keras"]))
-    torchvision = make_extractor(weights=str(weights_files["torchvision"]))
+    keras = make_extractor(**local(weights_files["keras"]))
+    torchvision = make_extractor(**local(weights_files["torchvision"]))
     assert keras.recipe["preprocessing"] == "caffe"
     assert torchvision.recipe["preprocessing"] == "torchvision"
     assert keras.weights_sha256 == sha256_of_file(weights_files["keras"])
@@ -128,7 +133,7 @@ def test_weights_of_another_network_are_refused_by_the_first_parameter_that_diff
     path = tmp_path / "other.pth"
     torch.save({"features.0.weight": torch.zeros(64, 1, 3, 3)}, path)
     with pytest.raises(WeightsError, match=r"features\.0\.weight of VGG19: expected \(64, 3, 3, 3\), found \(64, 1, 3"):
-        make_extractor(weights=str(path))
+        make_extractor(**local(path))
 
 
 def test_a_keras_file_without_the_layers_is_refused(make_extractor, tmp_path):
@@ -136,7 +141,7 @@ def test_a_keras_file_without_the_layers_is_refused(make_extractor, tmp_path):
     with h5py.File(path, "w") as file:
         file["dense/kernel:0"] = np.zeros((2, 2))
     with pytest.raises(WeightsError, match="expected layer block1_conv1, found none; name a file of VGG19 weights"):
-        make_extractor(weights=str(path))
+        make_extractor(**local(path))
 
 
 def test_bfloat16_stays_close_to_float32(make_extractor, random_extractor, images):
