@@ -67,3 +67,16 @@ def test_verify_cache_names_a_file_that_was_written_through_a_link(tmp_path: Pat
     file.write_bytes(b"damaged")
     with pytest.raises(PipelineError, match=f"1 of 1 changed: .*{digest[2:]}"):
         invoke("verify-cache", str(tmp_path))
+
+
+def test_verify_cache_refuses_to_find_nothing_wrong_with_no_cache(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="expected DVC's cache, found no folder"):
+        invoke("verify-cache", str(tmp_path / "nowhere"))
+
+
+def test_check_names_a_fault_that_no_stage_would_run_into(workspace: Path) -> None:
+    assert invoke("check").exit_code == 0
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("num_workers: 0", "num_workerz: 0"))
+    with pytest.raises(ParamsError, match=r"extract\.num_workers: .* extract\.num_workerz: expected no such key"):
+        invoke("check")

@@ -173,3 +173,11 @@ def test_what_is_no_mapping_of_sections_is_refused_in_one_line(content, message,
 def test_a_missing_file_says_what_to_run(tmp_path):
     with pytest.raises(ParamsError, match=r"found no readable file; run from the repository's root, or write it with"):
         load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("supervision", ["full", "weak"])
+def test_more_negatives_than_a_batch_can_hold_are_refused_unless_they_are_not_used(supervision, load):
+    changes = {f"train.{supervision}.batch_size": 3, f"train.{supervision}.vpsa.num_negatives": 3}
+    with pytest.raises(ParamsError, match=rf"train\.{supervision}: .*num_negatives must be smaller than batch_size"):
+        load(changes)
+    load({**changes, f"train.{supervision}.vpsa.weight": 0.0})
