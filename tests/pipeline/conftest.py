@@ -26,7 +26,8 @@ class Workspace:
             check=True,
         ).stdout.split("\n")
         for name in filter(None, tracked):
-            if (ROOT / name).is_file() and not name.startswith("tests/") and name != "dvc.lock":
+            is_made = name.startswith("results/") or Path(name).name == "dvc.lock"
+            if (ROOT / name).is_file() and not name.startswith("tests/") and not is_made:
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, path / name)
         shutil.copy(ROOT / "data/synthetic/preset.yaml", path / "params.yaml")
