@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from pipeline.annotations.manifest import BACKGROUND
 from pipeline.checkpoints import SELECTIONS, Checkpoint, load_checkpoint, seed_folders
 from pipeline.dataset import Dataset, LabelledClips
 from pipeline.errors import CheckpointError, explain
 from pipeline.files import write_csv, write_json
-from pipeline.inference import ARITHMETIC, Outputs, predict, reproducible
+from pipeline.inference import ARITHMETIC, Outputs, predict_each, reproducible
 from pipeline.loading import open_store
+from pipeline.maps import save_maps
 from pipeline.metrics import (
     CategoryScores,
     confusion_matrix,
@@ -41,18 +43,28 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _Seed:
-    """The scores of one seed, percent of segments; those selected on test are None for imported weights."""
+    """What one seed says of the test split; selected on test, nothing is known of imported weights."""
 
     selected: _Scored
-    accuracy: float
-    test_selected_accuracy: float | None
+    selected_on_test: _Scored | None
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The scores of one seed, percent of segments, beside the epochs they are of."""
+
+    seed: int | None
+    segment_accuracy: float
+    best_epoch: int | None
+    test_selected_segment_accuracy: float | None
     test_selected_epoch: int | None
 
 
 def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output: Path, device: torch.device) -> None:
-    """Write ``metrics.json``, ``seeds.csv``, ``per_class.csv``, ``confusion.csv`` and ``predictions.csv``.
+    """Write ``metrics.json``, ``seeds.csv``, ``per_class.csv``, ``confusion.csv``, predictions and maps.
 
-    All but ``seeds.csv`` are about the first seed; of several, ``metrics.json`` also has mean and deviation.
+    All but ``seeds.csv`` are about the first seed; of several, ``metrics.json`` also has mean and deviation. All are
+    about the test split but ``predictions_val.csv`` and the maps of the clips in it.
 
     Parameters
     ----------
@@ -73,8 +85,9 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
     dataset.require_clips("test")
     test = dataset.test
     truth = test.truth.numpy()
-    seeds = [_score_seed(folder, dataset, device) for folder in seed_folders(weights)]
+    seeds, validated = _score(weights, dataset, device)
     selected = seeds[0].selected
+    table_of_seeds = [_scores_of(seed, truth) for seed in seeds]
 
     scores = evaluate(
         selected.outputs.event_logits, selected.outputs.category_logits, truth, valid=test.has_media.numpy()
@@ -98,9 +111,9 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
         "num_clips": scores["num_clips"],
         "num_clips_expected": test.num_expected,
         "best_epoch": selected.checkpoint.epoch,
-        "test_selected_segment_accuracy": seeds[0].test_selected_accuracy,
-        "test_selected_epoch": seeds[0].test_selected_epoch,
-        **_over_seeds(seeds),
+        "test_selected_segment_accuracy": table_of_seeds[0].test_selected_segment_accuracy,
+        "test_selected_epoch": table_of_seeds[0].test_selected_epoch,
+        **_over_seeds(table_of_seeds),
     }
     names = [*dataset.categories, BACKGROUND]
     table = per_category(selected.predicted, selected.outputs.category_logits, truth)
@@ -108,7 +121,10 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
     confusion = confusion_matrix(selected.predicted, truth, num_categories=len(dataset.categories))
     _write_confusion(output / "confusion.csv", confusion, names)
     _write_predictions(output / "predictions.csv", selected, test, names)
-    _write_seeds(output / "seeds.csv", seeds)
+    _write_predictions(output / "predictions_val.csv", validated, dataset.val, names)
+    splits = {"test": selected, "val": validated}
+    save_maps(output / "maps.safetensors", {name: scored.outputs.maps for name, scored in splits.items() if scored})
+    _write_seeds(output / "seeds.csv", table_of_seeds)
     write_json(output / "metrics.json", {key: _rounded(value) for key, value in metrics.items() if value is not None})
     logger.info(
         "test: %.2f %% of segments [%.2f, %.2f] on %d of %d clips; always background: %.2f %%",
@@ -128,26 +144,59 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
         )
 
 
-def _score_seed(folder: Path, dataset: Dataset, device: torch.device) -> _Seed:
-    selected = _score(folder / SELECTIONS["val"], dataset, device)
-    accuracy = segment_accuracy(selected.predicted, dataset.test.truth.numpy())
-    if not selected.checkpoint.selected_on:  # imported: nothing is known of how it was selected
-        return _Seed(selected, accuracy, None, None)
-    on_test = _score(folder / SELECTIONS["test"], dataset, device)
-    return _Seed(
-        selected,
-        accuracy,
-        segment_accuracy(on_test.predicted, dataset.test.truth.numpy()),
-        on_test.checkpoint.epoch,
+def _score(weights: Path, dataset: Dataset, device: torch.device) -> tuple[list[_Seed], _Scored | None]:
+    """Return what all seeds say of the test split, and the first one of the validation split, if that has clips."""
+    loaded = [_load_seed(folder, dataset, device) for folder in seed_folders(weights)]
+    pairs = [pair for of_seed in loaded for pair in of_seed]
+    networks = [network for _, network in pairs]
+    arithmetic = ARITHMETIC[pairs[0][0].precision]
+    # One pass over each split: nothing is worth holding.
+    with reproducible(), open_store(dataset, "stream", device, arithmetic.network, num_workers=0) as store:
+        tested = predict_each(networks, dataset.test.clips, store, arithmetic, num_with_maps=1)
+        validated = (
+            predict_each(networks[:1], dataset.val.clips, store, arithmetic, num_with_maps=1)
+            if len(dataset.val)
+            else []
+        )
+    scored = iter([_labelled(pair[0], outputs, dataset.test) for pair, outputs in zip(pairs, tested, strict=True)])
+    seeds = [_Seed(next(scored), next(scored) if len(of_seed) > 1 else None) for of_seed in loaded]
+    return seeds, _labelled(pairs[0][0], validated[0], dataset.val) if validated else None
+
+
+def _load_seed(folder: Path, dataset: Dataset, device: torch.device) -> list[tuple[Checkpoint, nn.Module]]:
+    """Return the weights selected on validation and, unless they were imported, those selected on test."""
+    selected = _load(folder / SELECTIONS["val"], dataset, device)
+    return [selected, _load(folder / SELECTIONS["test"], dataset, device)] if selected[0].selected_on else [selected]
+
+
+def _load(path: Path, dataset: Dataset, device: torch.device) -> tuple[Checkpoint, nn.Module]:
+    checkpoint, network = load_checkpoint(path, device)
+    _require_fit(path, checkpoint, dataset)
+    return checkpoint, network
+
+
+def _labelled(checkpoint: Checkpoint, outputs: Outputs, split: LabelledClips) -> _Scored:
+    valid = split.has_media.numpy()
+    return _Scored(checkpoint, outputs, predict_segments(outputs.event_logits, outputs.category_logits, valid=valid))
+
+
+def _scores_of(seed: _Seed, truth: np.ndarray) -> _Scores:
+    on_test = seed.selected_on_test
+    return _Scores(
+        seed=seed.selected.checkpoint.seed,
+        segment_accuracy=segment_accuracy(seed.selected.predicted, truth),
+        best_epoch=seed.selected.checkpoint.epoch,
+        test_selected_segment_accuracy=segment_accuracy(on_test.predicted, truth) if on_test else None,
+        test_selected_epoch=on_test.checkpoint.epoch if on_test else None,
     )
 
 
-def _over_seeds(seeds: Sequence[_Seed]) -> dict[str, float]:
+def _over_seeds(seeds: Sequence[_Scores]) -> dict[str, float]:
     """Return mean and standard deviation of both protocols over the seeds, where there are several."""
     if len(seeds) == 1:
         return {}
-    mean, deviation = mean_and_deviation([seed.accuracy for seed in seeds])
-    on_test = [seed.test_selected_accuracy for seed in seeds if seed.test_selected_accuracy is not None]
+    mean, deviation = mean_and_deviation([seed.segment_accuracy for seed in seeds])
+    on_test = [s.test_selected_segment_accuracy for s in seeds if s.test_selected_segment_accuracy is not None]
     test_mean, test_deviation = mean_and_deviation(on_test)
     return {
         "num_seeds": len(seeds),
@@ -156,17 +205,6 @@ def _over_seeds(seeds: Sequence[_Seed]) -> dict[str, float]:
         "test_selected_segment_accuracy_mean": test_mean,
         "test_selected_segment_accuracy_sd": test_deviation,
     }
-
-
-def _score(path: Path, dataset: Dataset, device: torch.device) -> _Scored:
-    checkpoint, network = load_checkpoint(path, device)
-    _require_fit(path, checkpoint, dataset)
-    arithmetic = ARITHMETIC[checkpoint.precision]
-    # One pass over one split: nothing is worth holding.
-    with reproducible(), open_store(dataset, "stream", device, arithmetic.network, num_workers=0) as store:
-        outputs = predict(network, dataset.test.clips, store, arithmetic)
-    valid = dataset.test.has_media.numpy()
-    return _Scored(checkpoint, outputs, predict_segments(outputs.event_logits, outputs.category_logits, valid=valid))
 
 
 def _require_fit(path: Path, checkpoint: Checkpoint, dataset: Dataset) -> None:
@@ -217,13 +255,12 @@ def _write_confusion(path: Path, confusion: np.ndarray, names: Sequence[str]) ->
     )
 
 
-def _write_predictions(path: Path, scored: _Scored, test: LabelledClips, names: Sequence[str]) -> None:
-    relevance = torch.sigmoid(torch.from_numpy(scored.outputs.event_logits)).numpy()
-    truth = test.truth.numpy()
-    write_csv(
-        path,
-        ("clip_id", "segment", "truth", "prediction", "relevance"),
-        (
+def _write_predictions(path: Path, scored: _Scored | None, split: LabelledClips, names: Sequence[str]) -> None:
+    rows: list[dict[str, object]] = []
+    if scored:
+        relevance = torch.sigmoid(torch.from_numpy(scored.outputs.event_logits)).numpy()
+        truth = split.truth.numpy()
+        rows = [
             {
                 "clip_id": clip_id,
                 "segment": segment,
@@ -231,28 +268,15 @@ def _write_predictions(path: Path, scored: _Scored, test: LabelledClips, names: 
                 "prediction": names[scored.predicted[clip, segment]],
                 "relevance": f"{relevance[clip, segment]:.6f}",
             }
-            for clip, clip_id in enumerate(test.clips.clip_ids)
+            for clip, clip_id in enumerate(split.clips.clip_ids)
             for segment in range(truth.shape[1])
-        ),
-    )
+        ]
+    write_csv(path, ("clip_id", "segment", "truth", "prediction", "relevance"), rows)
 
 
-def _write_seeds(path: Path, seeds: Sequence[_Seed]) -> None:
-    columns = ("seed", "segment_accuracy", "best_epoch", "test_selected_segment_accuracy", "test_selected_epoch")
-    write_csv(
-        path,
-        columns,
-        (
-            {
-                "seed": _blank(seed.selected.checkpoint.seed),
-                "segment_accuracy": _blank(seed.accuracy),
-                "best_epoch": _blank(seed.selected.checkpoint.epoch),
-                "test_selected_segment_accuracy": _blank(seed.test_selected_accuracy),
-                "test_selected_epoch": _blank(seed.test_selected_epoch),
-            }
-            for seed in seeds
-        ),
-    )
+def _write_seeds(path: Path, seeds: Sequence[_Scores]) -> None:
+    rows = [{column: _blank(value) for column, value in vars(seed).items()} for seed in seeds]
+    write_csv(path, list(rows[0]), rows)
 
 
 def _blank(value: float | None) -> object:

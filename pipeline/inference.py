@@ -2,9 +2,9 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,10 +36,24 @@ ARITHMETIC = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says about the clips of a split: event logits (N, T), category logits (N, C)."""
+    """What the network says about the clips of a split.
+
+    Attributes
+    ----------
+    event_logits : np.ndarray, shape (N, T), float64
+    category_logits : np.ndarray, shape (N, C), float64
+    maps : dict of str to np.ndarray, float16
+        What led there, where it was asked for: ``attention`` (N, T, P), of every network; of those that propagate,
+        the matrices (N, T, T) that :data:`MATRICES` names.
+    """
 
     event_logits: np.ndarray
     category_logits: np.ndarray
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+MATRICES = ("visual_similarity", "audio_similarity", "visual_connections", "audio_connections")
+"""Of :class:`models.propagation.Propagation`: similarities of all pairs of segments, before and after pruning."""
 
 
 def localize(network: nn.Module, batch: ClipBatch, arithmetic: Arithmetic) -> Localization:
@@ -75,14 +89,48 @@ def reproducible() -> Iterator[None]:
         torch.use_deterministic_algorithms(was_deterministic, warn_only=was_warning)
 
 
-@torch.inference_mode()
 def predict(network: nn.Module, clips: Clips, store: FeatureStore, arithmetic: Arithmetic) -> Outputs:
     """Run the network over clips, in their order, without dropout."""
-    network.eval()
+    return predict_each([network], clips, store, arithmetic)[0]
+
+
+@torch.inference_mode()
+def predict_each(
+    networks: Sequence[nn.Module],
+    clips: Clips,
+    store: FeatureStore,
+    arithmetic: Arithmetic,
+    *,
+    num_with_maps: int = 0,
+) -> list[Outputs]:
+    """Run several networks over clips, which are read once; of the first `num_with_maps`, keep the maps too."""
     batches = [positions.tolist() for positions in torch.arange(len(clips)).split(PREDICTION_BATCH_SIZE)]
-    events, categories = [], []
+    parts: list[list[Outputs]] = [[] for _ in networks]
+    for network in networks:
+        network.eval()
     for batch in store.batches(clips, batches):
-        output = localize(network, batch, arithmetic)
-        events.append(output.event_logits)
-        categories.append(output.category_logits)
-    return Outputs(torch.cat(events).double().cpu().numpy(), torch.cat(categories).double().cpu().numpy())
+        for number, network in enumerate(networks):
+            parts[number].append(_outputs(localize(network, batch, arithmetic), with_maps=number < num_with_maps))
+    return [_joined(of_network) for of_network in parts]
+
+
+def _outputs(answer: Localization, *, with_maps: bool) -> Outputs:
+    maps = {}
+    if with_maps:
+        propagation = getattr(answer, "propagation", None)
+        maps = {"attention": answer.attention}
+        if propagation is not None:
+            maps |= {name: getattr(propagation, name) for name in MATRICES}
+    return Outputs(
+        answer.event_logits.double().cpu().numpy(),
+        answer.category_logits.double().cpu().numpy(),
+        {name: value.half().cpu().numpy() for name, value in maps.items()},
+    )
+
+
+def _joined(parts: Sequence[Outputs]) -> Outputs:
+    return Outputs(
+        np.concatenate([part.event_logits for part in parts]),
+        np.concatenate([part.category_logits for part in parts]),
+        {name: np.concatenate([part.maps[name] for part in parts]) for name in parts[0].maps},
+    )

@@ -3,16 +3,21 @@ import json
 import shutil
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from models.psp import PSPNet
-from pipeline.checkpoints import SELECTIONS
-from pipeline.dataset import Dataset, load_dataset
+from pipeline.checkpoints import SELECTIONS, load_checkpoint
+from pipeline.dataset import Clips, Dataset, load_dataset
 from pipeline.errors import CheckpointError
 from pipeline.evaluation import evaluate_run
+from pipeline.inference import MATRICES
+from pipeline.loading import open_store
+from pipeline.maps import load_maps
 from pipeline.training import train
 
 CPU = torch.device("cpu")
@@ -104,6 +109,58 @@ def test_the_tables_agree_with_the_predictions(trained: tuple) -> None:
         share = 100 * sum(r["prediction"] == row["category"] for r in of_category) / len(of_category)
         assert float(row["segment_accuracy"]) == pytest.approx(share, abs=1e-4)
     assert (table[-1]["num_clips"], table[-1]["category_accuracy"]) == ("", "")
+
+
+def test_the_validation_split_is_predicted_by_the_epoch_it_selected(trained: tuple) -> None:
+    dataset, folder, _ = trained
+    predictions = rows(folder / "evaluate/predictions_val.csv")
+    assert list(dict.fromkeys(row["clip_id"] for row in predictions)) == list(dataset.val.clips.clip_ids)
+    metrics = json.loads((folder / "evaluate/metrics.json").read_text())
+    best = rows(folder / "train/history.csv")[metrics["best_epoch"] - 1]
+    right = [row["truth"] == row["prediction"] for row in predictions]
+    assert 100 * sum(right) / len(right) == pytest.approx(float(best["validation_accuracy"]), abs=1e-4)
+
+
+def test_maps_say_where_each_clip_was_looked_at_and_what_was_connected(trained: tuple) -> None:
+    dataset, folder, _ = trained
+    maps = load_maps(folder / "evaluate/maps.safetensors")
+    _, network = load_checkpoint(folder / "train" / SELECTIONS["val"], CPU)
+    for name, split in (("test", dataset.test), ("val", dataset.val)):
+        clips = split.clips
+        assert set(maps[name]) == {"attention", *MATRICES}
+        assert maps[name]["attention"].shape == (len(split), 10, 49)
+        assert maps[name]["attention"].astype(np.float64).sum(-1) == pytest.approx(1, abs=2e-3)
+        with open_store(dataset, "ram", CPU, torch.float32) as store, torch.inference_mode():
+            batch = next(store.batches(clips, [[len(clips) - 1]]))
+            answer = network(batch.visual, batch.audio)
+        assert maps[name]["attention"][-1] == pytest.approx(answer.attention[0].numpy(), abs=1e-3)
+        for matrix in MATRICES:
+            assert maps[name][matrix][-1] == pytest.approx(getattr(answer.propagation, matrix)[0].numpy(), abs=1e-3)
+
+
+def test_without_validation_clips_only_the_test_split_is_predicted(trained: tuple) -> None:
+    dataset, folder, make_params = trained
+    nothing = Clips((), (), torch.zeros(0, dtype=torch.int64), 3, dataset.visual, dataset.audio)
+    val = replace(dataset.val, clips=nothing, truth=dataset.val.truth[:0], has_media=dataset.val.has_media[:0])
+    evaluate_run(make_params().evaluate, replace(dataset, val=val), folder / "train", folder / "tested", CPU)
+    assert rows(folder / "tested/predictions_val.csv") == []
+    assert set(load_maps(folder / "tested/maps.safetensors")) == {"test"}
+    for name in TABLES:
+        assert (folder / "tested" / name).read_bytes() == (folder / "evaluate" / name).read_bytes()
+
+
+def test_a_network_without_propagation_has_attention_alone(
+    make_run: Callable, make_params: Callable, tmp_path: Path
+) -> None:
+    run = make_run()
+    params = make_params(**{"train.method": "avel", "train.avel.full.num_epochs": 1, "train.avel.full.milestones": []})
+    dataset = load_dataset(params, run / "prepared", run / "features")
+    train(params.train, dataset, tmp_path / "train", CPU)
+    evaluate_run(params.evaluate, dataset, tmp_path / "train", tmp_path / "evaluate", CPU)
+    assert {split: set(maps) for split, maps in load_maps(tmp_path / "evaluate/maps.safetensors").items()} == {
+        "test": {"attention"},
+        "val": {"attention"},
+    }
 
 
 def test_weights_of_other_features_are_refused(trained: tuple, make_run: Callable) -> None:
