@@ -1,0 +1,114 @@
+"""Recipes that may have made a feature: the settings that people vary, around those of ``params.yaml``."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from pipeline.doctor.values import Shape
+from pipeline.params import AudioParams, DatasetParams, Params, VisualParams
+from pipeline.recipes import VISUAL_FACTS, Modality
+from pipeline.weights import VGGISH_SOURCES, Source
+
+FRAMES_PER_SEGMENT = (16, 8, 1)
+"""As the AVE release, as LLP, and as quick extractions. Where frames are chosen by number each is a part of the one
+before, which costs the network nothing."""
+
+SNIPPET_LENGTHS = (16, 8)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One recipe, as two sections of ``params.yaml``."""
+
+    section: VisualParams | AudioParams
+    dataset: DatasetParams
+
+    @property
+    def modality(self) -> Modality:
+        """``visual`` or ``audio``."""
+        return "visual" if isinstance(self.section, VisualParams) else "audio"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The values of ``params.yaml`` that say it, by their keys."""
+        keys = ["weights", "weights_seed"] if self.section.weights == "random" else ["weights"]
+        if isinstance(self.section, VisualParams):
+            keys = ["backbone", *keys, "sampling", "frames_per_segment", "combine"]
+        else:
+            keys += ["alignment", "postprocess", *(["pca_weights"] if self.section.postprocess == "pca" else [])]
+        return {f"{self.modality}.{key}": getattr(self.section, key) for key in keys}
+
+
+def find_candidates(
+    params: Params, shape: Shape, num_segments: int, recipe: Mapping[str, Any] | None
+) -> list[Candidate]:
+    """Return the recipes that are worth comparing with a file.
+
+    Parameters
+    ----------
+    params : Params
+        Everything that is not varied; its own recipe is a candidate where it makes segments of that shape.
+    shape : Shape
+        What makes segments of the file's shape.
+    num_segments : int
+        T of the file.
+    recipe : mapping, optional
+        What the file says of itself; its weights are tried too.
+    """
+    dataset = params.dataset.model_copy(update={"num_segments": num_segments})
+    sections: Iterator[VisualParams | AudioParams] = _audio(params, recipe)
+    if shape.modality == "visual":
+        sections = _visual(params.visual, shape, recipe)
+    return [Candidate(section, dataset) for section in dict.fromkeys(sections)]
+
+
+def _visual(visual: VisualParams, shape: Shape, recipe: Mapping[str, Any] | None) -> Iterator[VisualParams]:
+    for backbone in shape.backbones:
+        facts = VISUAL_FACTS[backbone]
+        is_named = visual.backbone == backbone
+        lengths = [*(SNIPPET_LENGTHS if facts.is_of_snippets else FRAMES_PER_SEGMENT)]
+        lengths += [visual.frames_per_segment] if is_named else []
+        if shape.num_stacked:
+            lengths = [shape.num_stacked]
+        for weights, sampling, length in product(
+            _weights(visual, facts.sources, recipe, is_named=is_named), ("frames", "time"), lengths
+        ):
+            yield visual.model_copy(
+                update={
+                    **weights,
+                    "backbone": backbone,
+                    "sampling": sampling,
+                    "frames_per_segment": length,
+                    "combine": "stack" if shape.num_stacked else "mean",
+                }
+            )
+
+
+def _audio(params: Params, recipe: Mapping[str, Any] | None) -> Iterator[AudioParams]:
+    audio = params.audio
+    alignments = ("segment", "continuous") if params.dataset.segment_seconds == 1 else ("segment",)
+    all_weights = _weights(audio, VGGISH_SOURCES, recipe, is_named=True)
+    for weights, postprocess, alignment in product(all_weights, ("none", "pca"), alignments):
+        is_own = weights["weights"] == audio.weights
+        pca = {} if is_own else {"pca_weights": weights["weights"], "pca_sha256": None}
+        yield audio.model_copy(update={**weights, **pca, "postprocess": postprocess, "alignment": alignment})
+
+
+def _weights(
+    section: VisualParams | AudioParams,
+    sources: Mapping[str, Source],
+    recipe: Mapping[str, Any] | None,
+    *,
+    is_named: bool,
+) -> list[dict[str, Any]]:
+    """Return the weights to try, as values of the section: its own, the published ones, and those of the recipe."""
+    own = {key: getattr(section, key) for key in ("weights", "weights_sha256", "weights_seed")}
+    takes_own = is_named or section.weights == "random"
+    published = [name for name in sources if not (takes_own and name == section.weights)]
+    chosen = [own] if takes_own else []
+    chosen += [{"weights": name, "weights_sha256": None} for name in published]
+    name, _, seed = str((recipe or {}).get("weights")).partition(":")
+    if name == "random" and seed.isdecimal():
+        chosen.append({"weights": name, "weights_sha256": None, "weights_seed": int(seed)})
+    return chosen
