@@ -92,6 +92,93 @@ def audit(
 
 
 @app.command()
+def doctor(
+    file: Annotated[Path, typer.Argument(help="A shard, a folder of shards, a released .h5 file or a .npy array.")],
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder with videos of the file's rows; a few are extracted and compared.")
+    ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Annotations.txt; if not given, the one beside the file.")
+    ] = None,
+    num_videos: Annotated[int, typer.Option(help="How many videos to extract.")] = 4,
+    num_rows: Annotated[int, typer.Option(help="About how many rows to look at, spread over the file.")] = 256,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Say what made a file of features, and with which parameters one's own would match it."""
+    from pipeline.doctor.diagnosis import diagnose
+    from pipeline.doctor.text import as_dict, describe
+
+    params = load_params()
+    diagnosis = diagnose(file, params, annotations=annotations, videos=videos, num_rows=num_rows, num_videos=num_videos)
+    if as_json:
+        typer.echo(json.dumps(as_dict(diagnosis), indent=2, ensure_ascii=False))
+    else:
+        typer.echo(describe(diagnosis, params))
+
+
+@app.command()
+def predict(
+    videos: Annotated[list[Path], typer.Argument(help="Videos of any length.")],
+    model: Annotated[Path, typer.Option(help="Output folder of the train stage, or a file of weights.")] = Path(
+        "results/train"
+    ),
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write everything as JSON; - is standard output.")
+    ] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row per event; - is standard output.")] = None,
+    vtt: Annotated[Path | None, typer.Option(help="Folder for WebVTT, a cue per event.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Folder for timelines with pictures, attention, sound and relevance.")
+    ] = None,
+    render: Annotated[Path | None, typer.Option(help="Folder for the videos with their predictions drawn in.")] = None,
+    visual_weights: Annotated[
+        Path | None, typer.Option(help="Local weights that the model's visual recipe knows by their hash.")
+    ] = None,
+    audio_weights: Annotated[Path | None, typer.Option(help="Likewise of the audio recipe.")] = None,
+    pca_weights: Annotated[Path | None, typer.Option(help="Likewise of its principal components.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+) -> None:
+    """Say where in any videos which audio-visual events are."""
+    from pipeline.prediction.command import Targets, predict_files
+    from pipeline.prediction.network import WeightFiles
+
+    targets = Targets(json_file, csv_file, vtt, picture, render)
+    files = WeightFiles(visual_weights, audio_weights, pca_weights)
+    if predict_files(videos, model, targets, files=files, device=device):
+        raise typer.Exit(1)
+
+
+@app.command()
+def import_features(
+    raw: Annotated[
+        Path | None, typer.Argument(help="Folder with the authors' files; if not given, data/<name>/raw.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the manifest and the shards.")] = Path(
+        "results/imported/features"
+    ),
+) -> None:
+    """Check the feature files that the authors of params.yaml's data set released, and write them as shards.
+
+    `dvc repro` does the same of data/<name>/raw where features.source is released.
+    """
+    # Torch takes seconds to import, and the other commands do without.
+    from pipeline.annotations.manifest import load_videos
+    from pipeline.annotations.prepare import prepare
+    from pipeline.recipes import Modality
+    from pipeline.released_features import import_features as import_released
+
+    params = load_params()
+    folder = raw or Path("data") / params.dataset.name / "raw"
+    prepare(params.dataset, raw=folder, output=output / "prepared", source="released")
+    videos = load_videos(output / "prepared/videos.csv")
+    modalities: tuple[Modality, ...] = ("visual", "audio")
+    for modality in modalities:
+        import_released(params, modality, videos, folder, output / modality)
+    typer.echo(f"{output}: both modalities; to train on them, put the files into data/{params.dataset.name}/raw, write")
+    typer.echo("features.source: released into params.yaml, and run `dvc repro`")
+
+
+@app.command()
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(help="A state dict in the authors' format (.pth, .pt, .tar).")],
     method: Annotated[

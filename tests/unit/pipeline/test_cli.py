@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import ParamsError, PipelineError, ShardError
+from pipeline.prediction.command import Targets
+from pipeline.prediction.network import WeightFiles
 from pipeline.shards import LedgerRow, save_ledger
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -130,3 +133,35 @@ def test_audit_refuses_a_ledger_of_other_params(prepared: Path, workspace: Path)
     params.write_text(params.read_text().replace("num_segments: 10", "num_segments: 5"))
     with pytest.raises(ShardError, match=r"ledger row of 'a': expected a mask of 5 segments \(dataset\.num_segments\)"):
         invoke("audit")
+
+
+def test_doctor_says_what_a_file_is_as_text_and_as_json(workspace: Path) -> None:
+    file = workspace / "audio.npy"
+    np.save(file, np.maximum(np.random.default_rng(1).normal(size=(3, 10, 128)), 0))
+    assert "raw VGGish features after the final ReLU" in invoke("doctor", str(file)).output
+    found = json.loads(invoke("doctor", str(file), "--json").output)
+    assert found["file"]["shape"] == [3, 10, 128]
+    with pytest.raises(ShardError, match=r"expected HDF5 or \.npy, found another format"):
+        invoke("doctor", "params.yaml")
+
+
+def test_import_features_refuses_a_folder_without_the_authors_files(workspace: Path) -> None:
+    with pytest.raises(PipelineError, match="expected the files of data set synthetic, found no folder"):
+        invoke("import-features")
+
+
+def test_predict_ends_with_exit_code_1_where_a_file_failed(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def predict_files(videos: list[Path], model: Path, targets: Targets, **options: object) -> int:
+        given.append((videos, model, targets, options))
+        return len([video for video in videos if "broken" in video.name])
+
+    monkeypatch.setattr("pipeline.prediction.command.predict_files", predict_files)
+    assert invoke("predict", "a.mp4", "b.mp4", "--json", "-", "--vtt", "there").exit_code == 0
+    assert invoke("predict", "a.mp4", "broken.mp4", "--model", "mine", "--visual-weights", "w.h5").exit_code == 1
+    (videos, model, targets, _), (_, other, _, options) = given
+    assert videos == [Path("a.mp4"), Path("b.mp4")]
+    assert (model, other) == (Path("results/train"), Path("mine"))
+    assert targets == Targets(Path("-"), None, Path("there"), None, None)
+    assert options == {"files": WeightFiles(Path("w.h5"), None, None), "device": "auto"}

@@ -1,0 +1,207 @@
+"""What ``python -m pipeline predict`` does: any number of videos, one after the other, and their predictions out."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from tqdm import tqdm
+
+from pipeline.devices import choose_device
+from pipeline.errors import MediaError, ParamsError, PipelineError, explain
+from pipeline.files import write_text
+from pipeline.prediction.events import VideoPrediction
+from pipeline.prediction.localizing import localize_video
+from pipeline.prediction.network import Model, WeightFiles, load_model
+from pipeline.prediction.output import Failure, printable, table_header, table_rows, to_csv, to_json, to_vtt
+from pipeline.report.palette import colours
+
+STDOUT = Path("-")
+MAX_STEM_BYTES = 120
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where predictions go: files, of which ``-`` is standard output, and folders with a file per video."""
+
+    json: Path | None = None
+    csv: Path | None = None
+    vtt: Path | None = None
+    picture: Path | None = None
+    render: Path | None = None
+
+    @property
+    def is_table_printed(self) -> bool:
+        """Whether standard output is free for people."""
+        return STDOUT not in (self.json, self.csv)
+
+
+def predict_files(
+    videos: Sequence[Path], model: Path, targets: Targets, *, files: WeightFiles, device: str = "auto"
+) -> int:
+    """Predict the events of videos, print a table and write what is asked for.
+
+    A file that cannot be used costs one line on standard error, the others are done.
+
+    Parameters
+    ----------
+    videos : sequence of Path
+    model : Path
+        Output folder of the train stage, or a file of weights.
+    targets : Targets
+    files : WeightFiles
+        For weights that the model's recipes know by their hash alone.
+    device : str, optional
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Returns
+    -------
+    int
+        How many of the videos could not be used.
+
+    Raises
+    ------
+    ParamsError
+        If two outputs would go to one place, or an output would replace a video.
+    PipelineError
+        If the model cannot be used.
+    """
+    stems = output_stems(videos)
+    _require_room(videos, stems, targets)
+    loaded = load_model(model, files, choose_device(device))
+    for warning in loaded.warnings:
+        _warn(warning)
+    typer.echo(_describe(loaded), err=not targets.is_table_printed)
+    if loaded.notice:
+        typer.echo(loaded.notice, err=not targets.is_table_printed)
+    if targets.is_table_printed:
+        typer.echo(f"\n{table_header(videos)}")
+    predictions: list[VideoPrediction] = []
+    failures: list[Failure] = []
+    for path, stem in zip(videos, stems, strict=True):
+        try:
+            with _progress(path) as report:
+                prediction = localize_video(loaded, path, report)
+            _write_folders(prediction, stem, loaded, targets)
+        except (PipelineError, MemoryError) as error:
+            failures.append(_failure(path, error))
+            typer.echo(f"error: {printable(path)}: {printable(failures[-1].message)}", err=True)
+            continue
+        predictions.append(prediction)
+        for warning in prediction.warnings:
+            _warn(f"{path}: {warning}")
+        if targets.is_table_printed:
+            typer.echo("\n".join(table_rows(prediction, videos)))
+    texts = {
+        targets.json: to_json(loaded.facts(), loaded.notice, loaded.warnings, predictions, failures),
+        targets.csv: to_csv(predictions, loaded.notice),
+    }
+    for target, text in texts.items():
+        if target == STDOUT:
+            typer.echo(text, nl=False)
+        elif target is not None:
+            write_text(target, text)
+    return len(failures)
+
+
+def output_stems(videos: Sequence[Path]) -> list[str]:
+    """Return what the files of each video are called, without ending: its own name, with a number where it is taken.
+
+    >>> output_stems([Path("a/clip.mp4"), Path("b/clip.mkv"), Path("b/Clip-2.mkv")])
+    ['clip', 'clip-2', 'Clip-2-2']
+    """
+    stems: list[str] = []
+    taken: set[str] = set()
+    for video in videos:
+        own = "".join(character if character.isprintable() else "_" for character in video.stem)
+        own = own.encode()[:MAX_STEM_BYTES].decode(errors="ignore")
+        stem, number = own, 1
+        while stem.casefold() in taken:  # some file systems do not tell cases apart
+            number += 1
+            stem = f"{own}-{number}"
+        taken.add(stem.casefold())
+        stems.append(stem)
+    return stems
+
+
+def _require_room(videos: Sequence[Path], stems: Sequence[str], targets: Targets) -> None:
+    """Refuse outputs that would collide, before any work, and make the folders."""
+    folders = {".vtt": targets.vtt, ".png": targets.picture, ".mp4": targets.render}
+    written = [folder / f"{stem}{ending}" for ending, folder in folders.items() if folder for stem in stems]
+    written += [file for file in (targets.json, targets.csv) if file]
+    own = {video.absolute() for video in videos} | {video.resolve() for video in videos}
+    for path in written:
+        if path.absolute() in own or path.resolve() in own:
+            raise ParamsError(
+                explain(
+                    printable(path),
+                    expected="an output beside the videos",
+                    found="one of the videos, which it would replace",
+                    remedy="name another folder",
+                )
+            )
+    if targets.json is not None and targets.json == targets.csv:
+        raise ParamsError(
+            explain(
+                "--json, --csv", expected="two places", found=printable(targets.json), remedy="name another for one"
+            )
+        )
+    for folder in folders.values():
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def _write_folders(prediction: VideoPrediction, stem: str, model: Model, targets: Targets) -> None:
+    """Write the files of one video."""
+    of = colours(tuple(model.checkpoint.categories))
+    notes = [_describe(model), *([model.notice] if model.notice else [])]
+    if targets.vtt:
+        write_text(targets.vtt / f"{stem}.vtt", to_vtt(prediction, _describe(model), model.notice))
+    if targets.picture:
+        from pipeline.prediction.picture import save_picture  # matplotlib takes a second to import
+
+        target = targets.picture / f"{stem}.png"
+        save_picture(prediction, target, segments_per_row=model.num_segments, colours=of, notes=notes)
+    if targets.render:
+        from pipeline.prediction.render import render_video
+
+        remark = "random weights" if model.notice else ""
+        render_video(prediction, targets.render / f"{stem}.mp4", colours=of, remark=remark)
+
+
+def _describe(model: Model) -> str:
+    """Return the model in one line."""
+    checkpoint = model.checkpoint
+    epoch = "" if checkpoint.epoch is None else f", epoch {checkpoint.epoch}"
+    return (
+        f"{printable(model.path)}: {checkpoint.method}, {checkpoint.supervision} supervision{epoch}; "
+        f"{len(checkpoint.categories)} categories, windows of {model.num_segments} × {model.segment_seconds:g} s"
+    )
+
+
+def _failure(path: Path, error: PipelineError | MemoryError) -> Failure:
+    message = str(error).removeprefix(f"{path.name}: ") or "memory is too small"
+    return Failure(path, error.reason if isinstance(error, MediaError) else "other", message)
+
+
+def _warn(text: object) -> None:
+    typer.echo(f"warning: {printable(text)}", err=True)
+
+
+@contextmanager
+def _progress(path: Path) -> Iterator["_Bar"]:
+    with tqdm(desc=printable(path.name), unit="window", disable=None, leave=False, file=sys.stderr) as bar:
+        yield _Bar(bar)
+
+
+class _Bar:
+    """Shows how many windows of a video are done, on a terminal."""
+
+    def __init__(self, bar: tqdm) -> None:
+        self._bar = bar
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)

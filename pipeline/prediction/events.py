@@ -1,0 +1,90 @@
+"""What is said about a video: a prediction per segment, and the events that successive segments make."""
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.annotations.manifest import BACKGROUND
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of a video.
+
+    Parameters
+    ----------
+    start_seconds, end_seconds : float
+    prediction : str
+        A category, or ``background``.
+    relevance : float or None
+        Probability of an event, 0 to 1; None where the whole window lacks a modality and nothing was computed.
+    category, category_probability : str or None, float or None
+        The most probable category of the window it was judged in, whatever the relevance; None likewise.
+    missing : tuple of str
+        Modalities that the file does not have there; such a segment is background.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    prediction: str
+    relevance: float | None
+    category: str | None
+    category_probability: float | None
+    missing: tuple[str, ...]
+
+    @property
+    def is_event(self) -> bool:
+        """Whether a category is predicted."""
+        return self.prediction != BACKGROUND
+
+
+@dataclass(frozen=True)
+class Event:
+    """A longest run of segments with one category; `relevance` is the mean of theirs."""
+
+    start_seconds: float
+    end_seconds: float
+    category: str
+    relevance: float
+
+
+@dataclass(frozen=True)
+class VideoPrediction:
+    """All that is said about one video.
+
+    Parameters
+    ----------
+    path : Path
+    duration_seconds : float
+        Of its pictures.
+    segments : tuple of Segment
+    attention : np.ndarray
+        Shape (segments, P), float32: how a network spreads its look over the positions of the visual map, row by row;
+        zero where nothing was computed.
+    warnings : tuple of str
+        A line each.
+    """
+
+    path: Path
+    duration_seconds: float
+    segments: tuple[Segment, ...]
+    attention: np.ndarray
+    warnings: tuple[str, ...]
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The events, in order of time."""
+        return find_events(self.segments)
+
+
+def find_events(segments: tuple[Segment, ...]) -> tuple[Event, ...]:
+    """Return the longest runs of segments with one category; windows do not interrupt them."""
+    events = []
+    for prediction, group in groupby(segments, key=lambda segment: segment.prediction):
+        run = list(group)
+        if prediction != BACKGROUND:
+            relevance = float(np.mean([segment.relevance for segment in run]))
+            events.append(Event(run[0].start_seconds, run[-1].end_seconds, prediction, relevance))
+    return tuple(events)

@@ -1,0 +1,323 @@
+"""From trained weights to everything that is needed to use them: the recipes of their features, and the network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from pipeline.audio import AudioExtractor
+from pipeline.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
+from pipeline.errors import CheckpointError, WeightsError, explain
+from pipeline.files import fingerprint, sha256_of_file
+from pipeline.frames import FrameDecoder
+from pipeline.params import AudioParams, DatasetParams, VisualParams
+from pipeline.patches import PatchDecoder
+from pipeline.recipes import SNIPPET, audio_recipe, visual_feature_shape, visual_recipe
+from pipeline.visual import VisualExtractor
+
+RANDOM = "random:"
+FILE = "sha256:"
+
+AVE_RELEASE: dict[str, dict[str, Any]] = {
+    "visual": {
+        "backbone": "vgg19",
+        "weights": "keras",
+        "sampling": "frames",
+        "frames_per_segment": 16,
+        "combine": "mean",
+        "precision": "float32",
+    },
+    "audio": {"weights": "torchvggish", "alignment": "segment", "postprocess": "none (after the final ReLU)"},
+}
+"""How the features that AVE's authors released were made, as far as is known: docs/features.md."""
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """Local files that a recipe names by their hash alone."""
+
+    visual: Path | None = None
+    audio: Path | None = None
+    pca: Path | None = None
+
+
+@dataclass(frozen=True)
+class FeatureParams:
+    """What a checkpoint's recipes stand for."""
+
+    visual: VisualParams
+    audio: AudioParams
+    dataset: DatasetParams
+
+
+@dataclass(frozen=True)
+class Model:
+    """Trained weights, ready to use.
+
+    Parameters
+    ----------
+    path : Path
+        The file of the weights.
+    sha256 : str
+        Of that file.
+    checkpoint : Checkpoint
+    network : torch.nn.Module
+    visual, audio : Extractor
+    device : torch.device
+    warnings : tuple of str
+        What is to be known about the features; a line each.
+    """
+
+    path: Path
+    sha256: str
+    checkpoint: Checkpoint
+    network: nn.Module
+    visual: VisualExtractor
+    audio: AudioExtractor
+    device: torch.device
+    warnings: tuple[str, ...]
+
+    @property
+    def frames(self) -> FrameDecoder:
+        """The decoder of a clip's frames."""
+        assert isinstance(self.visual.decoder, FrameDecoder)  # snippets have no maps, which load_model refuses
+        return self.visual.decoder
+
+    @property
+    def patches(self) -> PatchDecoder:
+        """The decoder of a clip's sound."""
+        assert isinstance(self.audio.decoder, PatchDecoder)
+        return self.audio.decoder
+
+    @property
+    def num_segments(self) -> int:
+        """T, of a window."""
+        return self.frames.num_segments
+
+    @property
+    def segment_seconds(self) -> float:
+        """Length of a segment."""
+        return self.frames.segment_seconds
+
+    @property
+    def notice(self) -> str:
+        """Why the predictions say nothing; empty where they may."""
+        names = {
+            "visual": self.visual.recipe["weights"],
+            "audio": self.audio.recipe["weights"],
+            "PCA of audio": self.audio.recipe.get("pca_weights", ""),
+        }
+        random = [name for name, weights in names.items() if weights.startswith(RANDOM)]
+        if not random:
+            return ""
+        return (
+            f"Random network weights ({', '.join(random)}): these predictions show that the pipeline works; "
+            "they say nothing about the videos."
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is written beside predictions: JSON values."""
+        checkpoint = self.checkpoint
+        return {
+            "file": str(self.path),
+            "sha256": self.sha256,
+            "method": checkpoint.method,
+            "supervision": checkpoint.supervision,
+            "epoch": checkpoint.epoch,
+            "seed": checkpoint.seed,
+            "precision": checkpoint.precision,
+            "categories": checkpoint.categories,
+            "num_segments": self.num_segments,
+            "segment_seconds": self.segment_seconds,
+            "visual_weights": self.visual.recipe["weights"],
+            "visual_recipe": fingerprint(self.visual.recipe),
+            "audio_weights": self.audio.recipe["weights"],
+            "audio_recipe": fingerprint(self.audio.recipe),
+        }
+
+
+def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
+    """Read trained weights and build the networks of their features.
+
+    Parameters
+    ----------
+    path : Path
+        Output folder of the train stage, of which the epoch selected on validation is taken, or a file of weights.
+    files : WeightFiles
+        For each recipe that names weights by their hash, that file.
+    device : torch.device
+
+    Raises
+    ------
+    CheckpointError
+        If the weights are missing or damaged, or their features cannot be computed from a video.
+    WeightsError
+        If weights of a feature network are missing, cannot be fetched, or are others than those of the recipe.
+    """
+    path = path / SELECTIONS["val"] if path.is_dir() else path
+    checkpoint, network = load_checkpoint(path, device)
+    warnings = [_released_warning(path, checkpoint)] if _is_released(checkpoint) else []
+    params = feature_params(path, checkpoint, files)
+    return Model(
+        path=path,
+        sha256=sha256_of_file(path),
+        checkpoint=checkpoint,
+        network=network,
+        visual=VisualExtractor(params.visual, params.dataset, device),
+        audio=AudioExtractor(params.audio, params.dataset, device),
+        device=device,
+        warnings=tuple(warnings),
+    )
+
+
+def feature_params(path: Path, checkpoint: Checkpoint, files: WeightFiles) -> FeatureParams:
+    """Return the params whose recipes are those of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If there are none: another version of the pipeline made the features, or they do not fit the network.
+    WeightsError
+        As :func:`load_model`; nothing is fetched here.
+    """
+    recipes = {"visual": checkpoint.visual_recipe, "audio": checkpoint.audio_recipe}
+    if _is_released(checkpoint):
+        recipes = {modality: {**recipe, **AVE_RELEASE[modality]} for modality, recipe in recipes.items()}
+    try:
+        params = FeatureParams(
+            _visual_params(recipes["visual"], files), _audio_params(recipes["audio"], files), _dataset(recipes)
+        )
+        shape = visual_feature_shape(params.visual)
+        made = {
+            "visual": visual_recipe(params.visual, params.dataset),
+            "audio": audio_recipe(params.audio, params.dataset),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = "; ".join(str(error).split("\n")[:3]) if isinstance(error, ValidationError) else repr(error)
+        raise CheckpointError(
+            explain(path, expected="recipes of features as this version writes them", found=found, remedy="train again")
+        ) from error
+    if not _is_released(checkpoint):
+        for modality, recipe in recipes.items():
+            _require_same(f"{path}, recipe of the {modality} features", recipe, made[modality])
+    expected = (checkpoint.num_positions, checkpoint.visual_channels)
+    if len(shape) != 3 or (shape[0] * shape[1], shape[2]) != expected:
+        raise CheckpointError(
+            explain(
+                f"{path}, visual features",
+                expected="maps of {} positions and {} channels, as the network was trained on".format(*expected),
+                found=f"that {params.visual.backbone} makes features of shape {shape}",
+                remedy="use weights that were trained on extracted features",
+            )
+        )
+    return params
+
+
+def _is_released(checkpoint: Checkpoint) -> bool:
+    return "released" in (checkpoint.visual_recipe.get("source"), checkpoint.audio_recipe.get("source"))
+
+
+def _released_warning(path: Path, checkpoint: Checkpoint) -> str:
+    release = checkpoint.visual_recipe.get("release", "?")
+    return (
+        f"{path} was trained on features that the authors of {release!r} released; here they are computed as those of "
+        "AVE were, as far as is known (docs/features.md): close to them, not equal"
+    )
+
+
+def _visual_params(recipe: Mapping[str, Any], files: WeightFiles) -> VisualParams:
+    weights = _weights(recipe["weights"], files.visual, "--visual-weights")
+    return VisualParams.model_validate(
+        {
+            "backbone": recipe["backbone"],
+            "weights": weights.name,
+            "weights_sha256": weights.sha256,
+            "weights_seed": weights.seed,
+            "sampling": recipe["sampling"],
+            "frames_per_segment": recipe["frames_per_segment"],
+            "combine": "mean" if recipe["combine"] == SNIPPET else recipe["combine"],
+            "precision": recipe["precision"],
+            "storage": recipe["storage"],
+            "max_failed_fraction": 1.0,
+        }
+    )
+
+
+def _audio_params(recipe: Mapping[str, Any], files: WeightFiles) -> AudioParams:
+    weights = _weights(recipe["weights"], files.audio, "--audio-weights")
+    pca = _weights(recipe.get("pca_weights", "none"), files.pca, "--pca-weights")
+    return AudioParams.model_validate(
+        {
+            "weights": weights.name,
+            "weights_sha256": weights.sha256,
+            "weights_seed": weights.seed or pca.seed,
+            "alignment": recipe["alignment"],
+            "postprocess": "pca" if "pca_weights" in recipe else "none",
+            "pca_weights": pca.name,
+            "pca_sha256": pca.sha256,
+            "storage": recipe["storage"],
+            "max_failed_fraction": 1.0,
+        }
+    )
+
+
+def _dataset(recipes: Mapping[str, Mapping[str, Any]]) -> DatasetParams:
+    """Return the params of clips cut as those of the recipes; what concerns a data set's files is not used."""
+    return DatasetParams.model_construct(
+        num_segments=recipes["visual"]["num_segments"], segment_seconds=recipes["visual"]["segment_seconds"]
+    )
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """The params that stand for weights in a recipe."""
+
+    name: str
+    seed: int = 0
+    sha256: str | None = None
+
+
+def _weights(recorded: str, file: Path | None, option: str) -> _Weights:
+    """Return the params of the weights that a recipe calls ``random:<seed>``, by a name, or ``sha256:<hash>``."""
+    if not recorded.startswith(FILE):
+        if file is not None:
+            raise WeightsError(
+                explain(
+                    option,
+                    expected=f"no file, as the model's features are made with the weights {recorded!r}",
+                    found=file,
+                    remedy="leave it out",
+                )
+            )
+        if recorded.startswith(RANDOM):
+            return _Weights("random", int(recorded.removeprefix(RANDOM)))
+        return _Weights(recorded)
+    sha256 = recorded.removeprefix(FILE)
+    found = "none" if file is None else f"no file {file}" if not file.is_file() else sha256_of_file(file)
+    if file is None or not found.startswith(sha256):
+        raise WeightsError(
+            explain(
+                option,
+                expected=f"the file with SHA-256 {sha256}, which made the features that the model was trained on",
+                found=found,
+                remedy="name that file",
+            )
+        )
+    return _Weights(str(file.absolute()), sha256=sha256)
+
+
+def _require_same(subject: str, recorded: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+    if recorded != made:
+        key = next(key for key in [*recorded, *made] if recorded.get(key) != made.get(key))
+        raise CheckpointError(
+            explain(
+                f"{subject}, {key}",
+                expected=f"{made.get(key)!r}, which is what this version makes",
+                found=repr(recorded.get(key)),
+                remedy="train again, or use the version that trained it",
+            )
+        )

@@ -1,0 +1,169 @@
+"""A model whose answers can be worked out by hand, and videos for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import pipeline.worker
+from models.localization import Localization
+from pipeline.checkpoints import Checkpoint
+from pipeline.frames import FrameDecoder
+from pipeline.patches import PatchDecoder
+from pipeline.prediction.events import Segment, VideoPrediction
+from pipeline.prediction.network import Model
+
+FRAME_RATE = 25
+SIDE = 2  # of the visual map
+
+
+class ReadingExtractor:
+    """Stands for a visual network: the feature of a picture is the number that it holds, at every position."""
+
+    modality, combine, storage, batch_size = "visual", "mean", np.dtype("float32"), 3
+    feature_shape = (SIDE, SIDE, 1)
+    device = torch.device("cpu")
+
+    def __init__(self, decoder: FrameDecoder, number_in: Callable, weights: str) -> None:
+        self.decoder, self._number_in = decoder, number_in
+        self.recipe = {"weights": weights}
+
+    def network(self, inputs: Tensor) -> Tensor:
+        numbers = [self._number_in(image.permute(1, 2, 0).numpy()) for image in inputs]
+        return torch.tensor(numbers, dtype=torch.float32)[:, None, None, None].expand(-1, *self.feature_shape)
+
+
+class LoudnessExtractor:
+    """Stands for an audio network: the feature of a patch is 1 where it is not silent."""
+
+    modality, combine, storage, batch_size = "audio", "mean", np.dtype("float32"), 5
+    feature_shape = (1,)
+    device = torch.device("cpu")
+
+    def __init__(self, decoder: PatchDecoder, weights: str) -> None:
+        self.decoder = decoder
+        self.recipe = {"weights": weights}
+
+    def network(self, inputs: Tensor) -> Tensor:
+        return (inputs.amax(dim=(1, 2)) > 0).float()[:, None]
+
+
+class NumberNetwork(nn.Module):
+    """Finds an event where a sounding picture's number, in seconds, is odd; the category tells the windows apart.
+
+    The category is that of the window's first picture: the second from which it is, modulo C.
+    """
+
+    def __init__(self, num_categories: int) -> None:
+        super().__init__()
+        self.num_categories = num_categories
+
+    def forward(self, visual: Tensor, audio: Tensor) -> Localization:
+        seconds = (visual[:, :, 0, 0, 0] / FRAME_RATE).int()
+        relevant = (seconds % 2 == 1) & (audio[:, :, 0] > 0)
+        categories = nn.functional.one_hot(seconds[:, 0].long() % self.num_categories, self.num_categories)
+        attention = nn.functional.one_hot(seconds.long() % SIDE**2, SIDE**2).to(visual)
+        logits = torch.where(relevant, 2.0, -2.0)
+        return Localization(logits, 3.0 * categories.to(visual), categories.to(visual), visual, attention)
+
+
+@pytest.fixture
+def make_model(media: SimpleNamespace) -> Callable[..., Model]:
+    """Return a maker of models that read the numbers in pictures: ``make_model(num_segments=4)``."""
+
+    def make(
+        *,
+        num_segments: int = 4,
+        sampling: str = "time",
+        weights: str = "keras",
+        categories: tuple[str, ...] = ("bell", "siren"),
+    ) -> Model:
+        frames = FrameDecoder(num_segments, 1.0, 1, sampling, 96)  # type: ignore[arg-type]
+        checkpoint = Checkpoint(
+            method="cpsp",
+            supervision="full",
+            network={},
+            categories=list(categories),
+            visual_channels=1,
+            num_positions=SIDE**2,
+            audio_features=1,
+            visual_recipe={},
+            audio_recipe={},
+            precision="float32",
+            epoch=7,
+            selected_on="val",
+            accuracy=50.0,
+            seed=1,
+        )
+        return Model(
+            path=Path("train/weights.safetensors"),
+            sha256="0" * 64,
+            checkpoint=checkpoint,
+            network=NumberNetwork(len(categories)),
+            visual=ReadingExtractor(frames, media.number_in, weights),  # type: ignore[arg-type]
+            audio=LoudnessExtractor(PatchDecoder(num_segments, 1.0, "segment"), weights),  # type: ignore[arg-type]
+            device=torch.device("cpu"),
+            warnings=(),
+        )
+
+    return make
+
+
+class SmallNetwork(nn.Module):
+    """Stands for VGG19 or VGGish, with the shapes of theirs and seeded weights."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def init_random(self, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, 0.0, 0.1, generator=generator)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.ndim == 3:
+            inputs = inputs.flatten(1)
+        return torch.relu(self.layer(inputs))
+
+
+@pytest.fixture
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute features by networks of one layer: VGG19 takes a fifth of a second for a frame."""
+    monkeypatch.setattr("pipeline.backbones.vgg19.VGG19", lambda: SmallNetwork(nn.Conv2d(3, 512, 32, stride=32)))
+    monkeypatch.setattr("pipeline.audio.VGGish", lambda: SmallNetwork(nn.Linear(96 * 64, 128)))
+
+
+@pytest.fixture
+def decode_in_test(decode_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode in the process of the test."""
+    monkeypatch.setattr("pipeline.prediction.localizing.DecodePool", pipeline.worker.DecodePool)
+
+
+@pytest.fixture
+def make_prediction() -> Callable[..., VideoPrediction]:
+    """Return a maker of predictions: a letter per second, ``.`` background, ``x`` without sound, else a category."""
+    names = {".": "background", "x": "background", "b": "bell", "s": "siren", "<": "<b>a & b\n--> $x_1$"}
+
+    def make(path: Path, text: str) -> VideoPrediction:
+        segments = tuple(
+            Segment(
+                start_seconds=float(number),
+                end_seconds=number + 1.0,
+                prediction=names[letter],
+                relevance=None if letter == "x" else 0.25 if letter == "." else 0.75 + 0.01 * number,
+                category=None if letter == "x" else "bell",
+                category_probability=None if letter == "x" else 0.5,
+                missing=("audio",) if letter == "x" else (),
+            )
+            for number, letter in enumerate(text)
+        )
+        attention = np.zeros((len(text), 49), np.float32)
+        attention[:, 0] = 1  # the upper left corner
+        return VideoPrediction(path, float(len(text)), segments, attention, ())
+
+    return make
