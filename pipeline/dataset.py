@@ -19,9 +19,9 @@ from torch import Tensor
 from models.losses import BACKGROUND_CLIP
 from pipeline.annotations.manifest import BACKGROUND, SPLITS, Clip, load_manifest
 from pipeline.errors import AnnotationError, ParamsError, ShardError, TrainingError, explain
-from pipeline.params import Params, VisualParams
+from pipeline.params import Params
 from pipeline.reading import FeatureFiles
-from pipeline.recipes import VISUAL_FACTS, audio_recipe, visual_feature_shape, visual_recipe
+from pipeline.recipes import VISUAL_FACTS, feature_recipe, visual_feature_shape
 from pipeline.shards import Shard, ShardIndex, require_recipe, verify_shard
 
 logger = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:
     Parameters
     ----------
     params : Params
-        Its `dataset`, and the recipes of `visual` and `audio` that the features must have been made by.
+        Its `dataset`, and the recipes that the features must have been made by.
     prepared : Path
         Output of the prepare stage.
     features : Path
@@ -226,11 +226,11 @@ def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:
     ShardError
         If features are missing, damaged, of another recipe, or cover too few clips of a split.
     """
-    _require_maps(params.visual)
+    _require_maps(params)
     manifest = load_manifest(prepared)
     num_segments = params.dataset.num_segments
-    visual = FeatureFolder(features / "visual", visual_recipe(params.visual, params.dataset))
-    audio = FeatureFolder(features / "audio", audio_recipe(params.audio, params.dataset))
+    visual = FeatureFolder(features / "visual", feature_recipe(params, "visual"))
+    audio = FeatureFolder(features / "audio", feature_recipe(params, "audio"))
     for clip in manifest.clips:
         if len(clip.events) != num_segments:
             raise AnnotationError(
@@ -255,10 +255,11 @@ def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:
     return Dataset(**splits, background=background, categories=manifest.categories, visual=visual, audio=audio)
 
 
-def _require_maps(visual: VisualParams) -> None:
-    """Check that a segment has one map: every network attends to its positions."""
+def _require_maps(params: Params) -> None:
+    """Check that an extracted segment has one map, as every released one has: networks attend to its positions."""
+    visual = params.visual
     shape = visual_feature_shape(visual)
-    if len(shape) != 3:
+    if params.features.source == "extracted" and len(shape) != 3:
         of_maps = [name for name, facts in VISUAL_FACTS.items() if len(facts.feature_shape) == 3]
         raise ParamsError(
             explain(

@@ -36,11 +36,19 @@ class DatasetParams(Section):
     """Which data set, how its annotations are read, and how clips are cut."""
 
     name: FolderName
-    format: Literal["synthetic", "ave", "csv"]
+    format: Literal["synthetic", "ave", "vggsound_avel", "csv"]
     videos: Annotated[str, Field(min_length=1)]
+    split: Literal["official", "leak_free"]
+    ambiguous_videos: Literal["largest", "error"]
     num_segments: Count
     segment_seconds: Annotated[float, Field(ge=0.96)]  # VGGish hears the first 0.96 s of a segment
     min_coverage: Fraction
+
+
+class FeaturesParams(Section):
+    """Whether features are computed from the videos, or those that a data set's authors published."""
+
+    source: Literal["extracted", "released"]
 
 
 class ExtractParams(Section):
@@ -268,6 +276,7 @@ class Params(Section):
     """The whole of ``params.yaml``."""
 
     dataset: DatasetParams
+    features: FeaturesParams
     extract: ExtractParams
     visual: VisualParams
     audio: AudioParams

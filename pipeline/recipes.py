@@ -6,10 +6,10 @@ feature is computed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import WeightsError, explain
-from pipeline.params import AudioParams, DatasetParams, VisualParams
+from pipeline.params import AudioParams, DatasetParams, Params, VisualParams
 from pipeline.weights import (
     PCA_LAYOUTS,
     R2PLUS1D_18_SOURCES,
@@ -29,6 +29,8 @@ RESIZE_DESCRIPTIONS = {
     "crop": "shorter side to 8/7 of the image size, bilinear with antialias as Pillow's; the centre of it",
 }
 """How a frame becomes a square, in words; :mod:`pipeline.frames` does it."""
+
+Modality = Literal["visual", "audio"]
 
 SNIPPET = "one snippet per segment, a missing frame is the nearest one of its segment"
 
@@ -121,6 +123,32 @@ def visual_feature_shape(visual: VisualParams) -> tuple[int, ...]:
     """Return the shape of one segment's visual features: that of one sample, after the K samples where stacked."""
     shape = VISUAL_FACTS[visual.backbone].feature_shape
     return (visual.frames_per_segment, *shape) if visual.combine == "stack" else shape
+
+
+def feature_recipe(params: Params, modality: Modality) -> dict[str, Any]:
+    """Return the recipe of one modality's features as `params` ask for them: extracted, or released by the authors.
+
+    Raises
+    ------
+    WeightsError
+        If the network of an extracted feature has no such weights.
+    """
+    if params.features.source == "released":
+        return released_recipe(params, modality)
+    if modality == "visual":
+        return visual_recipe(params.visual, params.dataset)
+    return audio_recipe(params.audio, params.dataset)
+
+
+def released_recipe(params: Params, modality: Modality) -> dict[str, Any]:
+    """Return what is known of features that a data set's authors published, and what is done to them here."""
+    return {
+        "source": "released",
+        "release": params.dataset.name,
+        "storage": getattr(params, modality).storage,
+        "num_segments": params.dataset.num_segments,
+        "segment_seconds": params.dataset.segment_seconds,
+    }
 
 
 def visual_recipe(visual: VisualParams, dataset: DatasetParams) -> dict[str, Any]:

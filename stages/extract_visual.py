@@ -1,4 +1,4 @@
-"""Extract the visual features of a prepared data set into shards."""
+"""Write the visual features of a prepared data set into shards: extracted from the videos, or as released."""
 
 import argparse
 from functools import partial
@@ -11,18 +11,24 @@ from stages import run_stage
 
 def main(arguments: argparse.Namespace, params: Params) -> None:
     """Write shards, ``ledger.csv`` and ``index.json``."""
-    # Not above: decoding processes import this module again, and need no torch.
-    from pipeline.extraction import extract
-    from pipeline.visual import VisualExtractor
+    videos = load_videos(arguments.prepared / "videos.csv")
+    if params.features.source == "released":
+        from pipeline.released_features import import_features
 
-    extract(
-        partial(VisualExtractor, params.visual, params.dataset),
-        load_videos(arguments.prepared / "videos.csv"),
-        arguments.raw,
-        arguments.output,
-        params=params.extract,
-        max_failed_fraction=params.visual.max_failed_fraction,
-    )
+        import_features(params, "visual", videos, arguments.raw, arguments.output)
+    else:
+        # Not above: decoding processes import this module again, and need no torch.
+        from pipeline.extraction import extract
+        from pipeline.visual import VisualExtractor
+
+        extract(
+            partial(VisualExtractor, params.visual, params.dataset),
+            videos,
+            arguments.raw,
+            arguments.output,
+            params=params.extract,
+            max_failed_fraction=params.visual.max_failed_fraction,
+        )
 
 
 if __name__ == "__main__":

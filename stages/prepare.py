@@ -10,7 +10,7 @@ from stages import run_stage
 
 def main(arguments: argparse.Namespace, params: Params) -> None:
     """Run the stage."""
-    prepare(params.dataset, raw=arguments.raw, output=arguments.output)
+    prepare(params.dataset, raw=arguments.raw, output=arguments.output, source=params.features.source)
 
 
 if __name__ == "__main__":

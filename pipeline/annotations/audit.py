@@ -6,22 +6,23 @@ counted. Lists hold the first :data:`MAX_ITEMS` items beside the number of all.
 
 import html
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
-from pipeline.annotations.manifest import BACKGROUND, SPLITS, Manifest
+from pipeline.annotations.manifest import BACKGROUND, SPLITS, Clip, Manifest, VideoFile
 from pipeline.annotations.rules import Annotations
 
 MAX_ITEMS = 100
 MAX_ITEMS_IN_TEXT = 10
+MAX_COMPARED_CLIPS = 100  # of one content: thousands of copies of a placeholder would be millions of pairs
 
 
-def audit(name: str, annotations: Annotations, manifest: Manifest) -> dict[str, Any]:
+def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_videos: bool = True) -> dict[str, Any]:
     """Return what ``audit.json`` holds.
 
     Background clips, which are in no split, are counted apart; whether their videos are also those of a split is
-    looked into.
+    looked into. Those of which only features exist have no video to count or to miss.
 
     Parameters
     ----------
@@ -31,15 +32,19 @@ def audit(name: str, annotations: Annotations, manifest: Manifest) -> dict[str, 
         What the annotation file says.
     manifest : Manifest
         The clips and videos made of it.
+    needs_videos : bool, optional
+        Whether a missing video is worth a look.
 
     Returns
     -------
     dict
         Counts (`num_*`), that of background clips only where there are any; `splits`, `categories` and
-        `event_length_clips` as nested dicts; every list as ``{"count": …, "items": […]}``.
+        `event_length_clips` as nested dicts; every list as ``{"count": …, "items": […]}``. Lists of what few data
+        sets have are there only where they hold something: `duplicate_videos_in_two_splits`,
+        `clips_that_contradict`, `leaks_left_out`, `chosen_videos`, `label_contradictions`.
     """
     clips = [clip for clip in manifest.clips if clip.split != BACKGROUND]
-    videos = manifest.videos
+    videos = [video for video in manifest.videos if video.path]
     num_background_clips = len(manifest.clips) - len(clips)
     splits_with_background = (*SPLITS, BACKGROUND) if num_background_clips else SPLITS
     num_segments = len(clips[0].events) if clips else 0
@@ -63,6 +68,18 @@ def audit(name: str, annotations: Annotations, manifest: Manifest) -> dict[str, 
     for video in videos:
         if video.sha256 and video.size_bytes:
             ids_of_content[video.sha256].append(video.video_id)
+    duplicates = [
+        {"video_ids": ids, "splits": [s for s in splits_with_background if any(s in splits_of_video[i] for i in ids)]}
+        for ids in ids_of_content.values()
+        if len(ids) > 1
+    ]
+    rare = {
+        "duplicate_videos_in_two_splits": _listed(group for group in duplicates if len(group["splits"]) > 1),
+        "clips_that_contradict": _listed(_contradictions(clips, videos)),
+        "leaks_left_out": _listed(annotations.leaks_left_out),
+        "chosen_videos": _listed(annotations.chosen_videos),
+        "label_contradictions": _listed(annotations.label_contradictions),
+    }
     return {
         "dataset": name,
         "num_rows": annotations.num_rows,
@@ -86,16 +103,9 @@ def audit(name: str, annotations: Annotations, manifest: Manifest) -> dict[str, 
         },
         "event_length_clips": {str(length): lengths[length] for length in range(num_segments + 1)},
         "qualities": annotations.qualities,
-        "missing_videos": _listed(video.video_id for video in videos if video.size_bytes is None),
+        "missing_videos": _listed(video.video_id for video in videos if video.size_bytes is None and needs_videos),
         "empty_videos": _listed(video.video_id for video in videos if video.size_bytes == 0),
-        "duplicate_videos": _listed(
-            {
-                "video_ids": ids,
-                "splits": [s for s in splits_with_background if any(s in splits_of_video[i] for i in ids)],
-            }
-            for ids in ids_of_content.values()
-            if len(ids) > 1
-        ),
+        "duplicate_videos": _listed(duplicates),
         "videos_with_several_clips": _listed(id_ for id_, count in clips_of_video.items() if count > 1),
         "videos_in_two_splits": {
             f"{one}/{other}": _listed(
@@ -108,7 +118,35 @@ def audit(name: str, annotations: Annotations, manifest: Manifest) -> dict[str, 
         "categories_without_training_clips": _listed(
             category for category, counts in num_of_category.items() if not counts["train"]
         ),
+        **{key: listed for key, listed in rare.items() if listed["count"]},
     }
+
+
+def _contradictions(clips: Iterable[Clip], videos: Iterable[VideoFile]) -> Iterator[str]:
+    """Yield a sentence per two clips that say different things of the same media.
+
+    They share a video or its content and name two categories for a segment; or two videos of the same content have one
+    category and other events (two rows of one video may be two events of one category).
+    """
+    content = {video.video_id: video.sha256 for video in videos if video.sha256 and video.size_bytes}
+    clips_of_content: defaultdict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        clips_of_content[content.get(clip.video_id, f"id {clip.video_id}")].append(clip)
+    for same in clips_of_content.values():
+        for one, other in combinations(same[:MAX_COMPARED_CLIPS], 2):
+            if _contradict(one, other):
+                start = "" if one.video_id == other.video_id else "the same content: "
+                yield f"{start}{_statement(one)} but {_statement(other)}"
+
+
+def _contradict(one: Clip, other: Clip) -> bool:
+    if one.category != other.category:
+        return any(a == b == "1" for a, b in zip(one.events, other.events, strict=True))
+    return one.video_id != other.video_id and one.events != other.events
+
+
+def _statement(clip: Clip) -> str:
+    return f"{clip.clip_id} ({clip.split}) says {clip.category} {clip.events}"
 
 
 def _background_share(num_event_segments: int, num_clips: int, num_segments: int) -> float | None:
@@ -179,16 +217,21 @@ def _findings(report: dict[str, Any]) -> list[str]:
         ("missing videos", report["missing_videos"]),
         ("videos of zero bytes", report["empty_videos"]),
         ("groups of videos with the same content", report["duplicate_videos"]),
+        ("of them across splits", report.get("duplicate_videos_in_two_splits")),
         ("videos that carry several clips", report["videos_with_several_clips"]),
         *(
             (f"videos in both {' and '.join(pair.split('/'))}", listed)
             for pair, listed in report["videos_in_two_splits"].items()
         ),
+        ("clips of train and val left out, as their video is in test", report.get("leaks_left_out")),
+        ("pairs of clips that contradict each other", report.get("clips_that_contradict")),
+        ("rows that a label file contradicts, kept as annotated", report.get("label_contradictions")),
+        ("ids that name several files", report.get("chosen_videos")),
         ("clips without an event segment", report["clips_without_event"]),
         ("rows in no split, left out", report["rows_without_split"]),
         ("categories without training clips", report["categories_without_training_clips"]),
     ]
-    return [f"{text}: {listed['count']} ({_first(listed)})" for text, listed in findings if listed["count"]]
+    return [f"{text}: {listed['count']} ({_first(listed)})" for text, listed in findings if listed and listed["count"]]
 
 
 def _first(listed: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@
 seen and heard. Several clips may share a video (45 do in AVE); features are extracted once per video.
 
 A clip known to be background throughout, which may be added to weak training and is never scored, has the split
-``background``, an empty category and no event.
+``background``, an empty category and no event. Where of a clip only features exist, `path` is empty.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Clip:
     video_id : str
         Names the media file; clips that share a video share its features.
     path : str
-        The media file, relative to ``data/<name>/raw``.
+        The media file, relative to ``data/<name>/raw``; empty where only features exist.
     category : str
         What happens in the clip; never ``background``, empty in that split.
     events : str
@@ -60,7 +60,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class VideoFile:
-    """One media file: `size_bytes` and `sha256` are None where it is missing."""
+    """One media file: `size_bytes` and `sha256` are None where it is missing, `path` is empty where none exists."""
 
     video_id: str
     path: str

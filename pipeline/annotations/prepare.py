@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.annotations.audit import audit, audit_markdown
 from pipeline.annotations.manifest import Manifest
 from pipeline.annotations.reader import read_clips
+from pipeline.annotations.rules import FeatureSource
 from pipeline.annotations.videos import list_videos
 from pipeline.files import write_json, write_text
 from pipeline.params import DatasetParams
@@ -14,7 +15,7 @@ from pipeline.params import DatasetParams
 logger = logging.getLogger(__name__)
 
 
-def prepare(params: DatasetParams, raw: Path, output: Path) -> Manifest:
+def prepare(params: DatasetParams, raw: Path, output: Path, *, source: FeatureSource = "extracted") -> Manifest:
     """Read the annotations in `raw`, look at the videos, write manifest and audit into `output`.
 
     Parameters
@@ -25,33 +26,40 @@ def prepare(params: DatasetParams, raw: Path, output: Path) -> Manifest:
         ``data/<name>/raw``.
     output : Path
         Receives ``manifest.csv``, ``videos.csv``, ``categories.txt``, ``audit.json``, ``audit.md``.
+    source : {"extracted", "released"}
+        Whether features are computed from the videos, or those that the data set's authors published.
 
     Raises
     ------
     AnnotationError
         If annotations are missing or faulty, or a video exists and cannot be read. A missing video is counted.
     """
-    annotations = read_clips(params, raw)
+    annotations = read_clips(params, raw, source)
     manifest = Manifest(
         clips=annotations.clips,
         videos=list_videos(annotations.clips, raw),
         categories=annotations.categories,
     )
-    report = audit(params.name, annotations, manifest)
+    is_without_videos = source == "released" and all(video.size_bytes is None for video in manifest.videos)
+    report = audit(params.name, annotations, manifest, needs_videos=not is_without_videos)
     manifest.save(output)
     write_json(output / "audit.json", report)
     write_text(output / "audit.md", audit_markdown(report))
-    logger.info("%s; see %s", _summary(report, raw / params.videos), output / "audit.md")
+    logger.info("%s; see %s", _summary(report, raw / params.videos, is_without_videos), output / "audit.md")
     return manifest
 
 
-def _summary(report: dict[str, Any], folder: Path) -> str:
+def _summary(report: dict[str, Any], folder: Path, is_without_videos: bool) -> str:
     splits = ", ".join(f"{row['num_clips']} {split}" for split, row in report["splits"].items())
     if "num_background_clips" in report:
         splits += f"; and {report['num_background_clips']} of background alone"
     num_videos, num_missing = report["num_videos"], report["missing_videos"]["count"]
-    missing = f"{num_missing} missing" if num_missing < num_videos else f"none of them in {folder}"
+    if is_without_videos:
+        videos = "features are the released ones, no videos"
+    elif num_missing < num_videos:
+        videos = f"{num_videos} videos, {num_missing} missing"
+    else:
+        videos = f"{num_videos} videos, none of them in {folder}"
     return (
-        f"{report['dataset']}: {report['num_clips']} clips ({splits}), {num_videos} videos, {missing}, "
-        f"{report['num_categories']} categories"
+        f"{report['dataset']}: {report['num_clips']} clips ({splits}), {videos}, {report['num_categories']} categories"
     )

@@ -1,18 +1,26 @@
-"""One way to read every format of annotations."""
+"""One way to read every format of annotations, and to choose the clips of a split."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.annotations.ave import read_ave
 from pipeline.annotations.csv_table import read_csv_table
-from pipeline.annotations.rules import Annotations
+from pipeline.annotations.rules import Annotations, FeatureSource
+from pipeline.annotations.vggsound_avel import read_vggsound_avel
 from pipeline.errors import AnnotationError, explain
 from pipeline.params import DatasetParams
 
-READERS = {"synthetic": read_ave, "ave": read_ave, "csv": read_csv_table}
 
+def read_clips(params: DatasetParams, raw: Path, source: FeatureSource = "extracted") -> Annotations:
+    """Read the annotations in `raw` as ``dataset.format`` says, and keep the clips that ``dataset.split`` does.
 
-def read_clips(params: DatasetParams, raw: Path) -> Annotations:
-    """Read the annotations in `raw` as ``dataset.format`` says.
+    Parameters
+    ----------
+    params : DatasetParams
+    raw : Path
+        ``data/<name>/raw``.
+    source : {"extracted", "released"}
+        Where the features come from: AVE's released features also hold background clips, of which no videos exist.
 
     Raises
     ------
@@ -28,4 +36,30 @@ def read_clips(params: DatasetParams, raw: Path) -> Annotations:
                 remedy=f"put there what data/{params.name}/README.md lists",
             )
         )
-    return READERS[params.format](params, raw)
+    annotations = _read(params, raw, source)
+    return without_leaks(annotations) if params.split == "leak_free" else annotations
+
+
+def _read(params: DatasetParams, raw: Path, source: FeatureSource) -> Annotations:
+    match params.format:
+        case "synthetic" | "ave":
+            return read_ave(params, raw, source)
+        case "vggsound_avel":
+            return read_vggsound_avel(params, raw)
+        case "csv":
+            return read_csv_table(params, raw)
+
+
+def without_leaks(annotations: Annotations) -> Annotations:
+    """Leave out the clips of train and val whose video has a clip in test; what was left out is noted.
+
+    A video is known by its id here: the same content under two ids is for the audit to find.
+    """
+    tested = {clip.video_id for clip in annotations.clips if clip.split == "test"}
+    leaks = [clip for clip in annotations.clips if clip.split in ("train", "val") and clip.video_id in tested]
+    names = {clip.clip_id for clip in leaks}
+    return replace(
+        annotations,
+        clips=tuple(clip for clip in annotations.clips if clip.clip_id not in names),
+        leaks_left_out=tuple(f"{clip.clip_id} ({clip.split})" for clip in leaks),
+    )

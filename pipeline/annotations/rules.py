@@ -13,10 +13,13 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pipeline.annotations.manifest import BACKGROUND, Clip
 from pipeline.errors import AnnotationError, explain
 from pipeline.params import DatasetParams
+
+FeatureSource = Literal["extracted", "released"]  # as features.source of params.yaml
 
 MAX_NAME_BYTES = 200  # file systems allow 255 for a name with its suffix
 MAX_REPORTED_FAULTS = 10
@@ -42,6 +45,12 @@ class Annotations:
         Rows that no split names, as they are written.
     qualities : dict of str to int
         Rows by the annotators' judgement of the video; empty where the format has none.
+    leaks_left_out : tuple of str
+        Clips of train and val that `dataset.split` left out: their video is in test too.
+    chosen_videos : tuple of str
+        For every id that names several files, which one was chosen and which were not, in words.
+    label_contradictions : tuple of str
+        Rows on which the annotation file and a label file that came with it disagree, in words.
     """
 
     clips: tuple[Clip, ...]
@@ -49,6 +58,9 @@ class Annotations:
     num_rows: int
     rows_without_split: tuple[str, ...] = ()
     qualities: dict[str, int] = field(default_factory=dict)
+    leaks_left_out: tuple[str, ...] = ()
+    chosen_videos: tuple[str, ...] = ()
+    label_contradictions: tuple[str, ...] = ()
 
 
 class Faults:

@@ -19,7 +19,7 @@ def list_videos(clips: Iterable[Clip], raw: Path) -> tuple[VideoFile, ...]:
     """Return the videos of `clips` in the order in which the clips first name them, so that new rows move none.
 
     Files are read whole to be hashed, several at a time, with a progress bar on a terminal. A missing file has
-    neither size nor hash.
+    neither size nor hash, nor has a video whose path is empty: of that only features exist.
 
     Raises
     ------
@@ -36,6 +36,8 @@ def list_videos(clips: Iterable[Clip], raw: Path) -> tuple[VideoFile, ...]:
 
 
 def _look_at(raw: Path, video_id: str, path: str) -> VideoFile:
+    if not path:
+        return VideoFile(video_id, "", None, None)
     file = raw / path
     if not file.is_file():
         return VideoFile(video_id, path, None, None)

@@ -15,7 +15,7 @@ def test_every_preset_is_a_whole_params_file_for_its_own_folder(preset: Path) ->
     assert load_params(preset).dataset.name == preset.parent.name
 
 
-@pytest.mark.parametrize("name", ["synthetic", "ave", "csv"])
+@pytest.mark.parametrize("name", ["synthetic", "ave", "vggsound_avel100k", "vggsound_avel50k", "csv"])
 def test_the_shipped_presets_exist_with_a_readme_where_files_are_needed(name: str) -> None:
     assert ROOT / "data" / name / "preset.yaml" in PRESETS
     assert name == "synthetic" or (ROOT / "data" / name / "README.md").is_file()
@@ -80,6 +80,18 @@ def test_ave_extracts_the_features_of_its_release(ave: Params) -> None:
     assert ave.audio.weights == "torchvggish"
     assert (ave.visual.max_failed_fraction, ave.audio.max_failed_fraction) == (0.01, 0.01)
     assert ave.dataset.min_coverage == 0.99
+
+
+@pytest.mark.parametrize("name", ["vggsound_avel100k", "vggsound_avel50k"])
+def test_vggsound_avel_differs_from_ave_in_format_alone(ave: Params, name: str) -> None:
+    params = load_params(ROOT / "data" / name / "preset.yaml")
+    assert params.dataset == ave.dataset.model_copy(update={"name": name, "format": "vggsound_avel"})
+    assert (params.features, params.visual, params.audio, params.train) == (
+        ave.features,
+        ave.visual,
+        ave.audio,
+        ave.train,
+    )
 
 
 def test_a_data_set_of_ones_own_differs_from_ave_in_format_and_sampling_alone(ave: Params) -> None:

@@ -7,7 +7,14 @@ import pytest
 from pipeline.errors import WeightsError
 from pipeline.files import fingerprint
 from pipeline.params import AudioParams, DatasetParams, VisualParams, load_params
-from pipeline.recipes import VISUAL_FACTS, audio_recipe, visual_feature_shape, visual_recipe
+from pipeline.recipes import (
+    VISUAL_FACTS,
+    audio_recipe,
+    feature_recipe,
+    released_recipe,
+    visual_feature_shape,
+    visual_recipe,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 PARAMS = load_params(ROOT / "data" / "synthetic" / "preset.yaml")
@@ -15,7 +22,7 @@ PARAMS = load_params(ROOT / "data" / "synthetic" / "preset.yaml")
 IRRELEVANT = {
     VisualParams: {"max_failed_fraction", "weights_sha256"},
     AudioParams: {"max_failed_fraction", "weights_sha256", "pca_weights", "pca_sha256"},
-    DatasetParams: {"name", "format", "videos", "min_coverage"},
+    DatasetParams: {"name", "format", "videos", "split", "ambiguous_videos", "min_coverage"},
 }
 OTHER_VALUES = {
     "backbone": "resnet101",
@@ -49,6 +56,21 @@ def test_every_parameter_that_changes_a_value_is_in_the_recipe_and_no_other(moda
             other = section.model_copy(update={name: value})
             changed = recipe_of(modality, other, dataset) if section is params else recipe_of(modality, params, other)
             assert (changed != recipe) == (name not in IRRELEVANT[type(section)]), name
+
+
+@pytest.mark.parametrize("modality", ["visual", "audio"])
+def test_released_features_are_of_a_recipe_that_no_extraction_has(modality):
+    section = getattr(PARAMS, modality)
+    released = PARAMS.model_copy(update={"features": PARAMS.features.model_copy(update={"source": "released"})})
+    recipe = feature_recipe(released, modality)
+    assert feature_recipe(PARAMS, modality) == recipe_of(modality, section, PARAMS.dataset) != recipe
+    assert recipe == released_recipe(PARAMS, modality)
+    for name in type(section).model_fields:  # how features are extracted does not matter to those that are not
+        other = released.model_copy(update={modality: section.model_copy(update={name: OTHER_VALUES.get(name, "x")})})
+        assert (feature_recipe(other, modality) != recipe) == (name == "storage"), name
+    for key, value in {"name": "other", "num_segments": 5, "segment_seconds": 2.0}.items():
+        other = released.model_copy(update={"dataset": PARAMS.dataset.model_copy(update={key: value})})
+        assert feature_recipe(other, modality) != recipe, key
 
 
 @pytest.mark.parametrize("modality", ["visual", "audio"])

@@ -16,8 +16,17 @@ def dataset_params() -> Callable[..., DatasetParams]:
     """Return a maker of dataset params: ten segments of 1 s, the format AVE, unless told otherwise."""
 
     def make(**changes: object) -> DatasetParams:
-        values = {"name": "small", "format": "ave", "videos": "videos", "num_segments": 10, "segment_seconds": 1.0}
-        return DatasetParams.model_validate({**values, "min_coverage": 0.99, **changes})
+        values = {
+            "name": "small",
+            "format": "ave",
+            "videos": "videos",
+            "split": "official",
+            "ambiguous_videos": "largest",
+            "num_segments": 10,
+            "segment_seconds": 1.0,
+            "min_coverage": 0.99,
+        }
+        return DatasetParams.model_validate({**values, **changes})
 
     return make
 
@@ -46,6 +55,18 @@ def write_ave(tmp_path: Path) -> Callable[..., Path]:
             text = "".join(f"{rows[number]}\n" for number in numbers)
             (raw / f"{split}Set.txt").write_text(text, encoding="utf-8")
         return raw
+
+    return write
+
+
+@pytest.fixture
+def write_labels() -> Callable[..., Path]:
+    """Return a writer of a label file as released, next to the annotations."""
+
+    def write(raw: Path, name: str, labels: object, *, data_set: str = "avadataset") -> Path:
+        with h5py.File(raw / name, "w") as file:
+            file[data_set] = np.asarray(labels)
+        return raw / name
 
     return write
 

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from pipeline.annotations.audit import audit, audit_markdown
 from pipeline.annotations.manifest import Clip, Manifest, VideoFile
 from pipeline.annotations.rules import Annotations
@@ -101,11 +103,13 @@ def test_background_clips_are_counted_apart_and_looked_for_in_the_splits() -> No
     report = audit("small", Annotations(clips, CATEGORIES, 8), Manifest(clips, videos, CATEGORIES))
     without = make()
     changed = {key for key in without if report[key] != without[key]} - {"num_rows", "num_videos", "num_bytes"}
+    assert report["duplicate_videos_in_two_splits"] == report["duplicate_videos"]
     assert report["num_background_clips"] == 2
     assert report["num_clips"] == 5
     assert report["splits"] == without["splits"]
     assert changed == {
-        "duplicate_videos", "videos_with_several_clips", "videos_in_two_splits", "qualities", "rows_without_split",
+        "duplicate_videos", "duplicate_videos_in_two_splits", "videos_with_several_clips", "videos_in_two_splits",
+        "qualities", "rows_without_split",
     }  # fmt: skip
     assert report["videos_with_several_clips"]["items"] == ["a", "c"]
     assert report["videos_in_two_splits"]["train/background"] == {"count": 1, "items": ["c"]}
@@ -125,6 +129,133 @@ def test_without_background_clips_the_audit_says_nothing_of_them() -> None:
     assert "num_background_clips" not in report
     assert not any("background" in pair for pair in report["videos_in_two_splits"])
     assert "Background clips" not in audit_markdown(report)
+
+
+def test_background_clips_without_a_video_are_none_that_is_missing() -> None:
+    noisy = Clip("noisy-000", "noisy-000", "", "", "0000", "background")
+    manifest = Manifest((*CLIPS, noisy), (*VIDEOS, VideoFile("noisy-000", "", None, None)), CATEGORIES)
+    report = audit("small", Annotations(manifest.clips, CATEGORIES, 6), manifest)
+    assert report["num_background_clips"] == 1
+    assert report["num_videos"] == 4
+    assert report["missing_videos"] == {"count": 1, "items": ["b"]}
+
+
+def audit_of(*clips: Clip, hashes: dict[str, str] | None = None, **notes: tuple[str, ...]) -> dict:
+    """Audit clips whose videos exist, each with a hash of its own where `hashes` says no other."""
+    ids = dict.fromkeys(clip.video_id for clip in clips)
+    videos = tuple(VideoFile(id_, f"videos/{id_}.mp4", 10, (hashes or {}).get(id_, f"hash {id_}")) for id_ in ids)
+    return audit("small", Annotations(clips, CATEGORIES, len(clips), **notes), Manifest(clips, videos, CATEGORIES))
+
+
+def clip_of(clip_id: str, category: str, events: str, split: str = "train") -> Clip:
+    video_id = clip_id.partition("~")[0]
+    return Clip(clip_id, video_id, f"videos/{video_id}.mp4", category, events, split)
+
+
+def test_one_video_of_two_categories_at_once_contradicts_itself() -> None:
+    report = audit_of(clip_of("a", "Bark", "0110"), clip_of("a~2", "Bus", "0011", "test"))
+    assert report["clips_that_contradict"] == {
+        "count": 1,
+        "items": ["a (train) says Bark 0110 but a~2 (test) says Bus 0011"],
+    }
+    assert (
+        "- pairs of clips that contradict each other: 1 (`a (train) says Bark 0110 but a~2 (test) says Bus 0011`)"
+        in audit_markdown(report)
+    )
+
+
+def test_a_video_without_a_file_is_compared_too() -> None:
+    clips = (clip_of("a", "Bark", "0110"), clip_of("a~2", "Bus", "0011"))
+    manifest = Manifest(clips, (VideoFile("a", "videos/a.mp4", None, None),), CATEGORIES)
+    assert audit("small", Annotations(clips, CATEGORIES, 2), manifest)["clips_that_contradict"]["count"] == 1
+
+
+def test_copies_contradict_by_category_or_by_events() -> None:
+    report = audit_of(
+        clip_of("a", "Bark", "0110"),
+        clip_of("b", "Bark", "0111", "val"),
+        clip_of("c", "Bark", "0110"),
+        clip_of("d", "Bus", "1100"),
+        hashes=dict.fromkeys("abcd", "same"),
+    )
+    assert report["clips_that_contradict"]["items"] == [
+        "the same content: a (train) says Bark 0110 but b (val) says Bark 0111",
+        "the same content: a (train) says Bark 0110 but d (train) says Bus 1100",
+        "the same content: b (val) says Bark 0111 but c (train) says Bark 0110",
+        "the same content: b (val) says Bark 0111 but d (train) says Bus 1100",
+        "the same content: c (train) says Bark 0110 but d (train) says Bus 1100",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (clip_of("a", "Bark", "1000"), clip_of("a~2", "Bus", "0011")),  # one after the other
+        (clip_of("a", "Bark", "1100"), clip_of("a~2", "Bark", "0011")),  # two events of one category
+        (clip_of("a", "Bark", "1100"), clip_of("b", "Bus", "1100")),  # other content
+    ],
+)
+def test_what_can_both_be_true_is_no_contradiction(one: Clip, other: Clip) -> None:
+    report = audit_of(one, other)
+    assert "clips_that_contradict" not in report
+    assert "contradict" not in audit_markdown(report)
+
+
+def test_empty_files_are_no_copies_that_contradict() -> None:
+    clips = (clip_of("a", "Bark", "0110"), clip_of("b", "Bus", "0110"))
+    videos = tuple(VideoFile(clip.video_id, clip.path, 0, "nothing") for clip in clips)
+    report = audit("small", Annotations(clips, CATEGORIES, 2), Manifest(clips, videos, CATEGORIES))
+    assert "clips_that_contradict" not in report
+
+
+def test_of_many_copies_the_first_hundred_are_compared() -> None:
+    clips = [clip_of(f"v{number}", "Bark", f"{number:020b}") for number in range(1000)]
+    report = audit_of(*clips, hashes={clip.video_id: "same" for clip in clips})
+    assert report["clips_that_contradict"]["count"] == 100 * 99 // 2
+    assert len(report["clips_that_contradict"]["items"]) == 100
+
+
+def test_copies_in_two_splits_are_counted_as_leaks() -> None:
+    ids = [f"v{number}" for number in range(240)]
+    clips = [clip_of(id_, "Bark", "1111", "train" if number < 239 else "test") for number, id_ in enumerate(ids)]
+    report = audit_of(*clips, hashes={id_: f"pair {number // 2}" for number, id_ in enumerate(ids)})
+    assert report["duplicate_videos"]["count"] == 120
+    assert report["duplicate_videos_in_two_splits"] == {
+        "count": 1,
+        "items": [{"video_ids": ["v238", "v239"], "splits": ["train", "test"]}],
+    }
+    assert "- of them across splits: 1 (`v238` = `v239` in train and test)" in audit_markdown(report)
+    within = audit_of(*clips[:4], hashes={"v0": "same", "v1": "same"})
+    assert within["duplicate_videos"]["count"] == 1
+    assert "duplicate_videos_in_two_splits" not in within
+    assert "across splits" not in audit_markdown(within)
+
+
+def test_what_the_reader_noted_is_listed() -> None:
+    notes = {
+        "leaks_left_out": ("a~2 (train)",),
+        "chosen_videos": ("b: b_2.mp4, not b_1.mp4",),
+        "label_contradictions": tuple(f"row {number} <b>" for number in range(101)),
+    }
+    report = audit_of(clip_of("a", "Bark", "1111"), **notes)
+    assert report["leaks_left_out"] == {"count": 1, "items": ["a~2 (train)"]}
+    assert report["chosen_videos"]["items"] == ["b: b_2.mp4, not b_1.mp4"]
+    assert report["label_contradictions"]["count"] == 101
+    assert len(report["label_contradictions"]["items"]) == 100
+    page = audit_markdown(report)
+    assert "- clips of train and val left out, as their video is in test: 1 (`a~2 (train)`)\n" in page
+    assert "- ids that name several files: 1 (`b: b_2.mp4, not b_1.mp4`)\n" in page
+    assert "- rows that a label file contradicts, kept as annotated: 101 (`row 0 <b>`, `row 1 <b>`, " in page
+    json.dumps(report, allow_nan=False)
+
+
+def test_what_there_is_none_of_has_no_key() -> None:
+    assert list(audit_of(clip_of("a", "Bark", "1111"))) == [
+        "dataset", "num_rows", "num_clips", "num_videos", "num_categories", "num_segments", "num_bytes",
+        "background_share", "splits", "categories", "event_length_clips", "qualities", "missing_videos",
+        "empty_videos", "duplicate_videos", "videos_with_several_clips", "videos_in_two_splits",
+        "clips_without_event", "rows_without_split", "categories_without_training_clips",
+    ]  # fmt: skip
 
 
 def test_a_clean_data_set_says_so() -> None:

@@ -1,3 +1,4 @@
+import json
 import logging
 from pathlib import Path
 
@@ -5,7 +6,6 @@ import pytest
 
 from pipeline.annotations.manifest import load_manifest
 from pipeline.annotations.prepare import prepare
-from pipeline.annotations.reader import read_clips
 from pipeline.errors import AnnotationError
 from pipeline.files import read_csv
 
@@ -69,15 +69,26 @@ def test_a_wrong_videos_folder_shows_in_the_summary(dataset_params, write_ave, t
     assert f"2 videos, none of them in {raw / 'AVE'}" in caplog.text
 
 
-@pytest.mark.parametrize("format_", ["synthetic", "ave", "csv"])
-def test_a_missing_raw_folder_says_what_to_do(dataset_params, tmp_path: Path, format_: str) -> None:
-    with pytest.raises(AnnotationError, match=r"raw: .* found no folder; put there what data/small/README.md lists"):
-        read_clips(dataset_params(format=format_), tmp_path / "raw")
-
-
-def test_the_rendered_data_set_is_read_as_ave(dataset_params, write_ave) -> None:
+@pytest.mark.parametrize("with_video", [False, True])
+def test_released_features_need_no_videos(
+    dataset_params, write_ave, write_labels, tmp_path: Path, caplog, with_video: bool
+) -> None:
     raw = write_ave(ROWS)
-    assert read_clips(dataset_params(format="synthetic"), raw) == read_clips(dataset_params(), raw)
+    write_labels(raw, "labels_noisy.h5", [[0, 0, 1]])
+    if with_video:
+        (raw / "videos").mkdir()
+        (raw / "videos" / "a.mp4").write_bytes(b"x")
+    with caplog.at_level(logging.INFO):
+        manifest = prepare(dataset_params(), raw, tmp_path / "out", source="released")
+    assert load_manifest(tmp_path / "out") == manifest
+    assert vars(manifest.clips[-1])["path"] == vars(manifest.videos[-1])["path"] == ""
+    videos = "2 videos, 1 missing" if with_video else "features are the released ones, no videos"
+    assert (
+        f"small: 3 clips (3 train, 0 val, 0 test; and 1 of background alone), {videos}, 2 categories; see "
+        in caplog.text
+    )
+    audit = json.loads((tmp_path / "out/audit.json").read_text())
+    assert audit["missing_videos"]["items"] == (["b"] if with_video else [])
 
 
 def test_faulty_annotations_write_nothing(dataset_params, write_ave, tmp_path: Path) -> None:

@@ -9,17 +9,27 @@ import pytest
 
 from pipeline.annotations.manifest import SPLITS, Manifest
 from pipeline.annotations.prepare import prepare
+from pipeline.annotations.reader import read_clips
+from pipeline.errors import AnnotationError
 from pipeline.files import sha256_of_file
 from pipeline.params import DatasetParams
+
+PARAMS = DatasetParams(
+    name="ave",
+    format="ave",
+    videos="videos",
+    split="official",
+    ambiguous_videos="largest",
+    num_segments=10,
+    segment_seconds=1.0,
+    min_coverage=0.99,
+)
 
 
 @pytest.fixture(scope="module")
 def prepared(real_ave: Path, tmp_path_factory) -> tuple[Manifest, dict]:
-    params = DatasetParams(
-        name="ave", format="ave", videos="videos", num_segments=10, segment_seconds=1.0, min_coverage=0.99
-    )
     output = tmp_path_factory.mktemp("prepared")
-    manifest = prepare(params, real_ave, output)
+    manifest = prepare(PARAMS, real_ave, output)
     return manifest, json.loads((output / "audit.json").read_text(encoding="utf-8"))
 
 
@@ -68,6 +78,51 @@ def test_the_known_oddities_are_in_the_audit(prepared) -> None:
     counts = {pair: listed["count"] for pair, listed in report["videos_in_two_splits"].items()}
     assert counts == {"train/val": 10, "train/test": 8, "val/test": 0}
     assert report["background_share"] == pytest.approx(0.17, abs=0.005)
+    assert "label_contradictions" not in report
+
+
+def test_every_doubled_video_has_two_categories_for_the_same_seconds(prepared) -> None:
+    manifest, report = prepared
+    assert report["clips_that_contradict"]["count"] == 47  # 44 videos of two rows, and one of three
+    assert report["clips_that_contradict"]["items"][0] == (
+        "-ccciEuH9FE (train) says Male speech, man speaking 0000011111 "
+        "but -ccciEuH9FE~2 (train) says Female speech, woman speaking 0000011111"
+    )
+    assert [clip.video_id for clip in manifest.clips if clip.clip_id.endswith("~3")] == ["0f_iTO5t3hU"]
+
+
+def test_the_leak_free_split_loses_nine_training_clips_of_eight_videos(real_ave: Path) -> None:
+    annotations = read_clips(PARAMS.model_copy(update={"split": "leak_free"}), real_ave)
+    counts = [sum(clip.split == split for clip in annotations.clips) for split in SPLITS]
+    assert counts == [3330, 402, 402]
+    assert len(annotations.leaks_left_out) == 9
+    assert all(clip.endswith(" (train)") for clip in annotations.leaks_left_out)
+    videos = {split: {clip.video_id for clip in annotations.clips if clip.split == split} for split in SPLITS}
+    assert not videos["test"] & (videos["train"] | videos["val"])
+    assert len(videos["train"] & videos["val"]) == 10
+    official = {clip.video_id for clip in read_clips(PARAMS, real_ave).clips if clip.split == "train"}
+    assert len(official & videos["test"]) == 8
+
+
+def test_the_released_background_clips_are_178(prepared, real_ave: Path) -> None:
+    manifest, _ = prepared
+    clips = read_clips(PARAMS, real_ave, "released").clips
+    assert clips[:4143] == manifest.clips
+    assert [clip.clip_id for clip in clips[4143:]] == [f"noisy-{number:03d}" for number in range(178)]
+
+
+def test_released_labels_in_another_order_are_refused(real_ave: Path, tmp_path: Path) -> None:
+    for name in ("Annotations.txt", *(f"{split}_order.h5" for split in SPLITS)):
+        (tmp_path / name).write_bytes((real_ave / name).read_bytes())
+    with h5py.File(real_ave / "mil_labels.h5") as file:
+        released = file["avadataset"][:]
+    with h5py.File(tmp_path / "mil_labels.h5", "w") as file:
+        file["avadataset"] = released
+    assert len(read_clips(PARAMS, tmp_path).clips) == 4143
+    with h5py.File(tmp_path / "mil_labels.h5", "w") as file:
+        file["avadataset"] = np.concatenate([released[:1000], released[:999:-1]])
+    with pytest.raises(AnnotationError, match=r"mil_labels.h5 row 1000: .* in line 1001, found 'Mandolin' \(rows"):
+        read_clips(PARAMS, tmp_path)
 
 
 def test_the_videos_that_exist_are_hashed_and_the_others_counted(prepared, real_ave: Path) -> None:

@@ -30,6 +30,12 @@ def test_a_folder_is_no_video(tmp_path: Path) -> None:
     assert list_videos([clip("a")], tmp_path)[0].size_bytes is None
 
 
+def test_a_clip_of_which_only_features_exist_is_looked_for_nowhere(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda path: pytest.fail(f"{path} was looked at"))
+    noisy = Clip("noisy-000", "noisy-000", "", "", "0", "background")
+    assert list_videos([noisy], tmp_path) == (VideoFile("noisy-000", "", None, None),)
+
+
 def test_a_video_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch) -> None:
     def fail(path: Path) -> str:
         raise OSError(5, "Input/output error")
