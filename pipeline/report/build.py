@@ -1,26 +1,33 @@
 """The report: every part of the page as plain values, handed to the template, written as one file.
 
 The same inputs give the same bytes: no times, no paths of this machine. Names come from data sets and are never
-trusted: the template escapes, and a content security policy forbids scripts and every request.
+trusted: the template escapes, and a content security policy forbids every request and every script but the page's own,
+which it names by its hash.
 """
 
+import base64
+import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from pipeline.annotations.manifest import SPLITS
+from pipeline.annotations.manifest import BACKGROUND, SPLITS
 from pipeline.files import write_text
 from pipeline.ledger import LARGE_OFFSET_SECONDS, LedgerSummary, OffsetSummary, count_videos
 from pipeline.media import REASONS
 from pipeline.params import Params
-from pipeline.report.figures import Mark, Series, confusion_map, line_chart
-from pipeline.report.inputs import MODALITIES, Run, load_run
-from pipeline.report.palette import colours
-from pipeline.report.timelines import build_timelines
+from pipeline.report.calibration import Calibration, calibrate
+from pipeline.report.contact_sheets import write_contact_sheets
+from pipeline.report.explorer import Explorer, build_explorer
+from pipeline.report.figures import Mark, Series, confusion_map, line_chart, reliability_diagram
+from pipeline.report.inputs import MODALITIES, PREDICTIONS, Prediction, Run, load_run
+from pipeline.report.mistakes import KINDS, RIGHT, count_kinds, segment_kinds
+from pipeline.report.palette import Colour, colours
 from pipeline.shards import SCHEMA
 
 MAX_TABLE_NAMES = 40
@@ -28,6 +35,9 @@ MAX_CELL_SHARES = 12
 MAX_CONFUSIONS = 12
 MAX_PROBLEM_VIDEOS = 50
 MAX_AUDIT_ITEMS = 10
+NUM_OPEN = 3  # clips that show their details from the start
+
+SPLIT_NAMES = {"test": "test", "val": "validation"}
 
 NO_VALUE = "–"
 SPACE = "\N{NARROW NO-BREAK SPACE}"
@@ -38,7 +48,7 @@ _OTHER_COLUMNS = {"gradient_norm": "Gradient norm", "learning_rate": "Learning r
 def build_report(
     *, params: Params, prepared: Path, features: Path, train: Path, evaluate: Path, raw: Path, output: Path
 ) -> Path:
-    """Write ``index.html`` into `output` and return its path.
+    """Write ``index.html`` and ``plots/attention/*.png`` into `output` and return the path of the page.
 
     Parameters
     ----------
@@ -58,28 +68,34 @@ def build_report(
     """
     run = load_run(params=params, prepared=prepared, features=features, train=train, evaluate=evaluate, raw=raw)
     path = output / "index.html"
-    write_text(path, _render(run))
+    colour_of = colours(run.manifest.categories)
+    write_text(path, _render(run, build_explorer(run, colour_of), colour_of))
+    write_contact_sheets(run, output / "plots" / "attention", colour_of)
     return path
 
 
-def _render(run: Run) -> str:
-    environment = Environment(
-        loader=PackageLoader("pipeline", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, value=show_value, seconds=show_seconds)
-    style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
+def _render(run: Run, explorer: Explorer, colour_of: Mapping[str, Colour]) -> str:
+    style, script = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    return _template().render(
         style=Markup(style),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         params=run.params,
         notice=describe_notice(run.params),
         metrics=run.metrics,
         unscored=_unscored_clips(run),
-        timelines=build_timelines(run),
-        colours=colours(run.manifest.categories),
+        explorer=explorer,
+        colours=colour_of,
+        num_open=NUM_OPEN,
+        background=BACKGROUND,
+        kinds=KINDS,
+        category_words={name: name for name in run.manifest.categories},
+        outcome_words={RIGHT: "all right", **{code: kind.name for code, kind in KINDS.items()}},
+        splits=SPLIT_NAMES,
+        files=PREDICTIONS,
+        mistakes=_mistakes(run),
+        reliability=_reliability(run),
+        makings=_makings(run),
         confusion=_confusion(run),
         confusions=_most_frequent_confusions(run),
         categories=_categories(run),
@@ -87,7 +103,7 @@ def _render(run: Run) -> str:
         audit=_audit(run.audit),
         ledgers={name: _ledger(run.features[name].summary) for name in MODALITIES},
         offsets=run.features["visual"].summary.offsets,
-        explanation=explain_offsets(run.features["visual"].summary.offsets, run.params.visual.sampling),
+        explanation=_explanation(run),
         large_offset=LARGE_OFFSET_SECONDS,
         problems=_problem_videos(run),
         max_problems=MAX_PROBLEM_VIDEOS,
@@ -97,6 +113,19 @@ def _render(run: Run) -> str:
         recipes={name: flatten(run.features[name].index.recipe) for name in MODALITIES},
         schema=SCHEMA,
     )
+
+
+@functools.cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("pipeline", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, value=show_value, seconds=show_seconds)
+    return environment.get_template("report.html.j2")
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -147,9 +176,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def describe_notice(params: Params) -> str:
     """Return why the scores say nothing about the method; empty if they do."""
-    random = [name for name in MODALITIES if getattr(params, name).weights == "random"]
-    if params.audio.postprocess == "pca" and params.audio.pca_weights == "random":
-        random.append("PCA of audio")
+    random = []
+    if params.features.source == "extracted":
+        random = [name for name in MODALITIES if getattr(params, name).weights == "random"]
+        if params.audio.postprocess == "pca" and params.audio.pca_weights == "random":
+            random.append("PCA of audio")
     reasons = []
     if random:
         reasons.append(f"random network weights ({', '.join(random)})")
@@ -163,13 +194,87 @@ def describe_notice(params: Params) -> str:
 
 def _unscored_clips(run: Run) -> list[dict[str, str]]:
     """Return the test clips without a score, and what the ledgers say about their videos."""
-    scored = {prediction.clip.clip_id for prediction in run.predictions}
+    scored = {prediction.clip.clip_id for prediction in run.predictions["test"]}
     rows = []
     for clip in run.test_clips:
         if clip.clip_id not in scored:
             reasons = [f"{name}: {run.features[name].ledger[clip.video_id].reason}" for name in MODALITIES]
             rows.append({"clip_id": clip.clip_id, "category": clip.category, "reasons": ", ".join(reasons)})
     return rows
+
+
+def _makings(run: Run) -> dict[str, str]:
+    """Return in a few words what each modality's features were made with."""
+    makings = {}
+    for name in MODALITIES:
+        index = run.features[name].index
+        if index.recipe.get("source") == "released":
+            parts = ["as released by the authors of the data set"]
+        else:
+            network = " ".join(str(index.recipe[key]) for key in ("backbone", "layer") if key in index.recipe)
+            parts = [network, f"weights {index.recipe.get('weights')}"]
+        makings[name] = " · ".join([*parts, f"recipe {index.recipe_hash}"])
+    return makings
+
+
+def _mistakes(run: Run) -> list[dict[str, Any]]:
+    """Return the wrong segments of each split by kind; splits without a prediction are left out."""
+    rows = []
+    for split in PREDICTIONS:
+        of_split = run.predictions[split]
+        kinds = [segment_kinds(prediction.truth, prediction.predicted) for prediction in of_split]
+        counts = count_kinds(kinds)
+        if of_split:
+            rows.append(
+                {
+                    "split": SPLIT_NAMES[split],
+                    "counts": counts,
+                    "num_wrong": sum(counts.values()),
+                    "num_segments": sum(map(len, kinds)),
+                    "num_masked": _masked_mistakes(run, of_split, kinds),
+                }
+            )
+    return rows
+
+
+def _masked_mistakes(run: Run, predictions: Sequence[Prediction], kinds: Sequence[Sequence[str]]) -> int:
+    """Return how many wrong segments lack a modality, so that nothing but background could be predicted."""
+    return sum(
+        is_masked and kind != RIGHT
+        for prediction, of_clip in zip(predictions, kinds, strict=True)
+        for kind, is_masked in zip(of_clip, run.is_masked(prediction.clip.video_id), strict=True)
+    )
+
+
+def _reliability(run: Run) -> list[dict[str, Any]]:
+    """Return a diagram per split with predictions, over the segments that have both modalities."""
+    parts = []
+    for split in PREDICTIONS:
+        if run.predictions[split]:
+            calibration = _calibration(run, run.predictions[split])
+            name = SPLIT_NAMES[split]
+            figure = reliability_diagram(calibration, title=f"Reliability on {name}")
+            parts.append(
+                {
+                    "split": name,
+                    "figure": figure,
+                    "error": calibration.expected_error,
+                    "num_segments": int(calibration.counts.sum()),
+                }
+            )
+    return parts
+
+
+def _calibration(run: Run, predictions: Sequence[Prediction]) -> Calibration:
+    pairs = [
+        (relevance, truth != BACKGROUND)
+        for prediction in predictions
+        for relevance, truth, is_masked in zip(
+            prediction.relevance, prediction.truth, run.is_masked(prediction.clip.video_id), strict=True
+        )
+        if not is_masked
+    ]
+    return calibrate(np.array([said for said, _ in pairs]), np.array([found for _, found in pairs], dtype=bool))
 
 
 def _confusion(run: Run) -> dict[str, Any]:
@@ -306,6 +411,13 @@ def _in_words(key: str) -> str:
     return key.removeprefix("num_").replace("_", " ")
 
 
+def _explanation(run: Run) -> str:
+    """Return in words where the features are from, and what another choice of frames would show."""
+    if run.params.features.source == "released":
+        return "The features are those that the authors of the data set released; no video was decoded for them."
+    return explain_offsets(run.features["visual"].summary.offsets, run.params.visual.sampling)
+
+
 def explain_offsets(offsets: OffsetSummary, sampling: str) -> str:
     """Return in words what the other choice of frames than `sampling` (``frames`` or ``time``) would show."""
     chosen, other = "by number, as the AVE release does", "by time"
@@ -358,11 +470,13 @@ def _problem_videos(run: Run) -> list[dict[str, Any]]:
 def _settings(params: Params) -> list[dict[str, Any]]:
     """Return the parameters that this run depends on, by section.
 
-    How the machine was used changes no number, and the settings of other methods and of the other supervision had no
-    part: they are left out, so that the page is the same whatever they are.
+    How the machine was used changes no number, and the settings of other methods, of the other supervision and of an
+    extraction that was not run had no part: they are left out, so that the page is the same whatever they are.
     """
     train = params.train
     sections = params.model_dump(exclude={"extract": True, "train": {"device", "cache"}})
+    if params.features.source == "released":
+        sections = {name: values for name, values in sections.items() if name not in MODALITIES}
     sections["train"] = {key: value for key, value in sections["train"].items() if not isinstance(value, dict)}
     sections["train"][f"{train.method}.{train.supervision}"] = train.settings.model_dump()
     if train.supervision == "weak":

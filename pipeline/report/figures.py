@@ -1,22 +1,26 @@
-"""Figures drawn as SVG text: line charts, the relevance of a clip, and confusion of many categories.
+"""Figures drawn as SVG text: line charts, reliability diagrams, and confusion of many categories.
 
 Colours come from the page's style sheet, so that a figure follows light and dark; every mark carries a title.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup, escape
+
+from pipeline.report.calibration import Calibration
 
 CHART_WIDTH, CHART_HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 10, 24
 MARK_LINE_HEIGHT = 15
 NUM_TICKS = 4
 
-RELEVANCE_HEIGHT = 100
-SEGMENT_WIDTH = 100
+PLOT_HEIGHT = 190
+COUNTS_HEIGHT = 34
+SMALLEST_DOT, LARGEST_DOT = 2.5, 7.0
+DIAGRAM_HEIGHT = TOP + PLOT_HEIGHT + 10 + COUNTS_HEIGHT + 32
 
 MAP_CELL = 10
 
@@ -46,7 +50,7 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
     Markup('<text class="tick" x="1.5">&lt;b&gt;</text>')
     """
     pairs = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_text(value))}"' for key, value in attributes.items()
+        f' {key.rstrip("_").replace("_", "-")}="{escape(number_text(value))}"' for key, value in attributes.items()
     )
     return Markup(f"<{name}{pairs}>{Markup('').join(children)}</{name}>")
 
@@ -73,43 +77,53 @@ def line_chart(epochs: Sequence[float], series: Sequence[Series], marks: Sequenc
             None if value is None else (x_of(epoch), y_of(value))
             for epoch, value in zip(epochs, line.values, strict=True)
         ]
-        parts.append(element("path", class_=f"line {line.style}", d=_path(points)))
+        parts.append(element("path", class_=f"line {line.style}", d=path_through(points)))
         for mark in marks:
             point = points[list(epochs).index(mark.epoch)] if mark.epoch in epochs else None
             if point is not None:
                 parts.append(element("circle", class_=f"dot {line.style}", cx=point[0], cy=point[1], r=4))
     parts += _hover_areas(epochs, series, x_of, top)
-    return _svg(parts, CHART_WIDTH, CHART_HEIGHT, "chart")
+    return svg(parts, CHART_WIDTH, CHART_HEIGHT, "chart")
 
 
-def relevance_curve(values: Sequence[float]) -> Markup:
-    """Draw the event probability per segment, as wide as its container, with the threshold 0.5."""
-    width = SEGMENT_WIDTH * len(values)
-    points = [
-        ((segment + 0.5) * SEGMENT_WIDTH, RELEVANCE_HEIGHT * (1 - min(1.0, max(0.0, value))))
-        for segment, value in enumerate(values)
-    ]
-    floor = [(points[-1][0], float(RELEVANCE_HEIGHT)), (points[0][0], float(RELEVANCE_HEIGHT))]
-    middle = RELEVANCE_HEIGHT / 2
-    parts = [
-        element("line", class_="threshold", x1=0, x2=width, y1=middle, y2=middle),
-        element("path", class_="area", d=f"{_path([*points, *floor])}Z"),
-        element("path", class_="line first", d=_path(points)),
-        *(element("path", class_="point", d=f"M{_text(x)} {_text(y)}h0") for x, y in points),
-        *(
-            element(
-                "rect",
-                element("title", f"segment {segment + 1}: event probability {value:.2f}"),
-                class_="hover",
-                x=segment * SEGMENT_WIDTH,
-                y=0,
-                width=SEGMENT_WIDTH,
-                height=RELEVANCE_HEIGHT,
-            )
-            for segment, value in enumerate(values)
-        ),
-    ]
-    return _svg(parts, width, RELEVANCE_HEIGHT, "relevance", preserveAspectRatio="none")
+def reliability_diagram(calibration: Calibration, *, title: str) -> Markup:
+    """Draw the share of events against the probability said, bin by bin, above the number of segments in each bin.
+
+    The area of a point grows with that number.
+    """
+    num_bins = len(calibration.counts)
+    x_of = _scale((0, 1), (LEFT, CHART_WIDTH - RIGHT))
+    y_of = _scale((0, 1), (TOP + PLOT_HEIGHT, TOP))
+    floor = DIAGRAM_HEIGHT - 32
+    highest = max(1, int(calibration.counts.max()))
+    parts = []
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(element("line", class_="grid", x1=LEFT, x2=CHART_WIDTH - RIGHT, y1=y_of(tick), y2=y_of(tick)))
+        parts.append(element("text", f"{tick:g}", class_="tick end", x=LEFT - 8, y=y_of(tick) + 4))
+    parts.append(element("line", class_="diagonal", x1=x_of(0), y1=y_of(0), x2=x_of(1), y2=y_of(1)))
+    filled = calibration.counts > 0
+    places = zip(calibration.mean_probability[filled].tolist(), calibration.event_share[filled].tolist(), strict=True)
+    points = [(x_of(said), y_of(found)) for said, found in places]
+    parts.append(element("path", class_="link first", d=path_through(points)))
+    for count, (x, y) in zip(calibration.counts[filled].tolist(), points, strict=True):
+        radius = SMALLEST_DOT + (LARGEST_DOT - SMALLEST_DOT) * math.sqrt(count / highest)
+        parts.append(element("circle", class_="dot first", cx=x, cy=y, r=radius))
+    width = (CHART_WIDTH - LEFT - RIGHT) / num_bins
+    for place, count in enumerate(calibration.counts.tolist()):
+        left, height = x_of(place / num_bins), COUNTS_HEIGHT * count / highest
+        bar = {"x": left + 1, "width": width - 2}
+        parts.append(element("rect", class_="bin", y=floor - height, height=height, **bar))
+        parts.append(element("text", _short_count(count), class_="tick middle", x=left + width / 2, y=floor + 13))
+        text = f"{place / num_bins:g} to {(place + 1) / num_bins:g}: {count} segments"
+        if count:
+            said, found = calibration.mean_probability[place], calibration.event_share[place]
+            text += f", said {said:.2f}, an event in {found:.2f} of them"
+        parts.append(
+            element("rect", element("title", text), class_="hover", x=left, width=width, y=TOP, height=floor - TOP)
+        )
+    for tick in (0, 0.5, 1):
+        parts.append(element("text", f"{tick:g}", class_="tick middle", x=x_of(tick), y=floor + 28))
+    return svg(parts, CHART_WIDTH, DIAGRAM_HEIGHT, "chart", title=title)
 
 
 def confusion_map(counts: np.ndarray, names: Sequence[str]) -> Markup:
@@ -131,7 +145,35 @@ def confusion_map(counts: np.ndarray, names: Sequence[str]) -> Markup:
                 fill_opacity=float(max(0.12, share)),
             )
         )
-    return _svg(parts, size, size, "confusion-map")
+    return svg(parts, size, size, "confusion-map")
+
+
+def path_through(points: Sequence[tuple[float, float] | None]) -> str:
+    """Return path data through `points`, lifting the pen at every gap."""
+    commands, is_down = [], False
+    for point in points:
+        if point is not None:
+            commands.append(f"{'L' if is_down else 'M'}{number_text(point[0])} {number_text(point[1])}")
+        is_down = point is not None
+    return "".join(commands)
+
+
+def svg(
+    parts: Sequence[str], width: float, height: float, style: str, *, title: str = "", **attributes: object
+) -> Markup:
+    """Return a drawing of `parts`, read out as its title; `style` is its class."""
+    box = f"0 0 {number_text(width)} {number_text(height)}"
+    named = [element("title", title), *parts] if title else parts
+    return element("svg", *named, class_=style, viewBox=box, role="img", **attributes)
+
+
+def number_text(value: object) -> str:
+    """Return a number with two decimals at most, and anything else as it is.
+
+    >>> number_text(0.5), number_text(1 / 3), number_text("a")
+    ('0.5', '0.33', 'a')
+    """
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -157,7 +199,11 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5 * abs(low or 1), high + 0.5 * abs(high or 1))
 
 
-def _scale(source: tuple[float, float], target: tuple[float, float]):  # type: ignore[no-untyped-def]
+def _short_count(count: int) -> str:
+    return f"{count / 1000:.0f}k" if count >= 10_000 else str(count)
+
+
+def _scale(source: tuple[float, float], target: tuple[float, float]) -> Callable[[float], float]:
     span = source[1] - source[0]
 
     def convert(value: float) -> float:
@@ -167,7 +213,7 @@ def _scale(source: tuple[float, float], target: tuple[float, float]):  # type: i
     return convert
 
 
-def _mark_lines(marks: Sequence[Mark], x_of, top: float) -> list[Markup]:  # type: ignore[no-untyped-def]
+def _mark_lines(marks: Sequence[Mark], x_of: Callable[[float], float], top: float) -> list[Markup]:
     parts = []
     for position, mark in enumerate(marks):
         x = x_of(mark.epoch)
@@ -179,7 +225,9 @@ def _mark_lines(marks: Sequence[Mark], x_of, top: float) -> list[Markup]:  # typ
     return parts
 
 
-def _hover_areas(epochs, series: Sequence[Series], x_of, top: float) -> list[Markup]:  # type: ignore[no-untyped-def]
+def _hover_areas(
+    epochs: Sequence[float], series: Sequence[Series], x_of: Callable[[float], float], top: float
+) -> list[Markup]:
     width = (CHART_WIDTH - LEFT - RIGHT) / max(1, len(epochs) - 1)
     parts = []
     for position, epoch in enumerate(epochs):
@@ -198,21 +246,3 @@ def _hover_areas(epochs, series: Sequence[Series], x_of, top: float) -> list[Mar
             )
         )
     return parts
-
-
-def _path(points: Sequence[tuple[float, float] | None]) -> str:
-    """Return path data through `points`, lifting the pen at every gap."""
-    commands, is_down = [], False
-    for point in points:
-        if point is not None:
-            commands.append(f"{'L' if is_down else 'M'}{_text(point[0])} {_text(point[1])}")
-        is_down = point is not None
-    return "".join(commands)
-
-
-def _svg(parts: Sequence[str], width: float, height: float, style: str, **attributes: object) -> Markup:
-    return element("svg", *parts, class_=style, viewBox=f"0 0 {_text(width)} {_text(height)}", role="img", **attributes)
-
-
-def _text(value: object) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

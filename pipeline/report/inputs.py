@@ -7,7 +7,7 @@ contradicts is refused here: predictions of unknown clips, a ledger of other vid
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,10 +17,17 @@ from pipeline.annotations.manifest import BACKGROUND, Clip, Manifest, load_manif
 from pipeline.errors import PipelineError, explain
 from pipeline.files import read_csv
 from pipeline.ledger import LedgerSummary, sampling_offset_seconds, summarise_ledger
+from pipeline.maps import load_maps
 from pipeline.params import Params
 from pipeline.shards import LedgerRow, ShardIndex, load_index, load_ledger
 
 MODALITIES = ("visual", "audio")
+
+PREDICTIONS = {"test": "predictions.csv", "val": "predictions_val.csv"}
+"""The file with the predictions of each split that the page shows."""
+
+MATRICES = ("visual_similarity", "visual_connections", "audio_similarity", "audio_connections")
+"""What a method with positive sample propagation leaves beside the attention."""
 
 METRICS = (
     "segment_accuracy",
@@ -44,12 +51,24 @@ _PER_CLASS_COLUMNS = ("category", "num_clips", "num_event_segments", "segment_ac
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was said about one clip: `truth` and `predicted` hold a name per segment, `relevance` 0 to 1."""
+    """What was said about one clip, and what led there.
+
+    Parameters
+    ----------
+    clip : Clip
+    truth, predicted : tuple of str, length T
+        A name per segment.
+    relevance : tuple of float, length T
+        Probability of an event, 0 to 1.
+    maps : dict of str to np.ndarray
+        ``attention`` (T, P) and, of methods that propagate, the matrices (T, T) that :data:`MATRICES` names.
+    """
 
     clip: Clip
     truth: tuple[str, ...]
     predicted: tuple[str, ...]
     relevance: tuple[float, ...]
+    maps: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def num_right(self) -> int:
@@ -87,8 +106,8 @@ class Run:
         Name to number; None where the score is not defined.
     confusion : np.ndarray
         Shape (C + 1, C + 1), int: segments by truth (row) and prediction (column), background last.
-    predictions : tuple of Prediction
-        Of the scored test clips, in the manifest's order.
+    predictions : dict of str to tuple of Prediction
+        Of the scored clips of each split in :data:`PREDICTIONS`, in the manifest's order.
     """
 
     params: Params
@@ -100,7 +119,7 @@ class Run:
     metrics: dict[str, float | None]
     per_class: list[dict[str, str]]
     confusion: np.ndarray
-    predictions: tuple[Prediction, ...]
+    predictions: dict[str, tuple[Prediction, ...]]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,7 +160,7 @@ def load_run(*, params: Params, prepared: Path, features: Path, train: Path, eva
         metrics=_load_metrics(evaluate / "metrics.json"),
         per_class=_read_csv(evaluate / "per_class.csv", "evaluate", _PER_CLASS_COLUMNS),
         confusion=_load_confusion(evaluate / "confusion.csv", (*manifest.categories, BACKGROUND)),
-        predictions=_load_predictions(evaluate / "predictions.csv", manifest, params.dataset.num_segments),
+        predictions=_load_predictions(evaluate, manifest, params.dataset.num_segments),
     )
     _check_scores(run, evaluate, train)
     return run
@@ -154,12 +173,10 @@ def _load_features(folder: Path, modality: str, manifest: Manifest, params: Para
     index = load_index(folder)
     if index.modality != modality:
         raise _contradiction(folder / "index.json", f"modality {modality!r}", repr(index.modality), stage)
-    weights = params.visual.weights if modality == "visual" else params.audio.weights
-    made_with = str(index.recipe.get("weights"))
-    if (weights == "random") != made_with.startswith("random:"):
-        raise _contradiction(
-            folder / "index.json", f"features with the weights {weights!r} of params.yaml", repr(made_with), stage
-        )
+    asked = "released" if params.features.source == "released" else getattr(params, modality).weights
+    found = str(index.recipe.get("weights", index.recipe.get("source")))
+    if _origin(asked) != _origin(found):
+        raise _contradiction(folder / "index.json", f"features from {asked!r}, as params.yaml says", repr(found), stage)
     try:
         ledger = {row.video_id: row for row in load_ledger(folder / "ledger.csv")}
     except (TypeError, ValueError) as error:
@@ -173,6 +190,11 @@ def _load_features(folder: Path, modality: str, manifest: Manifest, params: Para
             stage,
         )
     return Features(index, ledger, summarise_ledger(list(ledger.values()), params.dataset.num_segments))
+
+
+def _origin(name: str) -> str:
+    """Return what is to be said of features beside their scores: released, from random weights, or from others."""
+    return name if name == "released" else "random" if name.partition(":")[0] == "random" else "weights"
 
 
 def _load_history(path: Path) -> dict[str, list[float | None]]:
@@ -206,16 +228,61 @@ def _load_confusion(path: Path, names: tuple[str, ...]) -> np.ndarray:
     return counts
 
 
-def _load_predictions(path: Path, manifest: Manifest, num_segments: int) -> tuple[Prediction, ...]:
-    rows: dict[str, dict[int, dict[str, str]]] = {}
+def _load_predictions(evaluate: Path, manifest: Manifest, num_segments: int) -> dict[str, tuple[Prediction, ...]]:
+    rows = {split: _load_rows(evaluate / name, manifest, split) for split, name in PREDICTIONS.items()}
+    path = evaluate / "maps.safetensors"
+    maps = load_maps(path)
+    scored = [split for split in PREDICTIONS if rows[split]]
+    if sorted(maps) != sorted(scored):
+        raise _contradiction(
+            path, f"maps of the splits with predictions, {_listed(scored)}", _listed(sorted(maps)), "evaluate"
+        )
+    if different := [split for split in scored if set(maps[split]) != set(maps[scored[0]])]:
+        raise _contradiction(path, f"the same maps of {scored[0]} and {different[0]}", "others", "evaluate")
+    for split in scored:
+        _check_maps(path, split, maps[split], len(rows[split]), num_segments)
+    return {
+        split: _join(evaluate / name, manifest, rows[split], maps.get(split, {}), num_segments)
+        for split, name in PREDICTIONS.items()
+    }
+
+
+_Rows = dict[str, dict[int, dict[str, str]]]
+"""Clip to segment to the row of the file, in the file's order."""
+
+
+def _load_rows(path: Path, manifest: Manifest, split: str) -> _Rows:
+    rows: _Rows = {}
     for row in _read_csv(path, "evaluate", ("clip_id", "segment", "truth", "prediction", "relevance")):
         rows.setdefault(row["clip_id"], {})[int(_number(row["segment"], path, "evaluate") or 0)] = row
-    clips = {clip.clip_id: clip for clip in manifest.clips if clip.split == "test"}
+    clips = {clip.clip_id for clip in manifest.clips if clip.split == split}
     if strange := [clip_id for clip_id in rows if clip_id not in clips]:
-        raise _contradiction(path, "clips of the test split", repr(strange[0]), "evaluate")
+        raise _contradiction(path, f"clips of the {split} split", repr(strange[0]), "evaluate")
+    return rows
+
+
+def _check_maps(path: Path, split: str, maps: Mapping[str, np.ndarray], num_clips: int, num_segments: int) -> None:
+    names = ("attention", *(MATRICES if len(maps) > 1 else ()))
+    if set(maps) != set(names):
+        wanted = f"{split}: attention, alone or with {_listed(MATRICES)}"
+        raise _contradiction(path, wanted, _listed(sorted(maps)), "evaluate")
+    for name, array in maps.items():
+        is_attention = name == "attention"
+        shape = (num_clips, num_segments, *(array.shape[2:3] if is_attention else (num_segments,)))
+        if array.shape != shape or not array.size:
+            axes = f"({num_clips}, {num_segments}, {'P' if is_attention else num_segments})"
+            raise _contradiction(path, f"{split}/{name} of shape {axes}", str(array.shape), "evaluate")
+        if not np.isfinite(array).all():
+            raise _contradiction(path, f"finite numbers in {split}/{name}", "others", "evaluate")
+
+
+def _join(
+    path: Path, manifest: Manifest, rows: _Rows, maps: Mapping[str, np.ndarray], num_segments: int
+) -> tuple[Prediction, ...]:
+    place_of = {clip_id: place for place, clip_id in enumerate(rows)}
     names = {*manifest.categories, BACKGROUND}
     predictions = []
-    for clip in clips.values():
+    for clip in manifest.clips:
         if clip.clip_id not in rows:
             continue
         by_segment = rows[clip.clip_id]
@@ -232,20 +299,26 @@ def _load_predictions(path: Path, manifest: Manifest, num_segments: int) -> tupl
         if strange := sorted({*predicted} - names):
             raise _contradiction(path, "names of categories.txt", repr(strange[0]), "evaluate")
         relevance = tuple(_number(row["relevance"], path, "evaluate") or 0.0 for row in ordered)
-        predictions.append(Prediction(clip, truth, predicted, relevance))
+        if not all(0 <= value <= 1 for value in relevance):
+            raise _contradiction(path, "a relevance from 0 to 1", f"another for {clip.clip_id!r}", "evaluate")
+        place = place_of[clip.clip_id]
+        predictions.append(
+            Prediction(clip, truth, predicted, relevance, {name: array[place] for name, array in maps.items()})
+        )
     return tuple(predictions)
 
 
 def _check_scores(run: Run, evaluate: Path, train: Path) -> None:
     metrics = run.metrics
+    num_scored = len(run.predictions["test"])
     pairs = (
-        (evaluate / "metrics.json", "num_clips", len(run.predictions), "clips in predictions.csv"),
+        (evaluate / "metrics.json", "num_clips", num_scored, "clips in predictions.csv"),
         (evaluate / "metrics.json", "num_clips_expected", len(run.test_clips), "test clips in manifest.csv"),
     )
     for path, key, number, what in pairs:
         if metrics[key] != number:
             raise _contradiction(path, f"{key} {number}, the {what}", str(metrics[key]), "evaluate")
-    num_segments = len(run.predictions) * run.params.dataset.num_segments
+    num_segments = num_scored * run.params.dataset.num_segments
     if run.confusion.sum() != num_segments:
         raise _contradiction(
             evaluate / "confusion.csv", f"{num_segments} segments", str(run.confusion.sum()), "evaluate"
@@ -316,6 +389,10 @@ def _require(path: Path, stage: str) -> None:
                 remedy=f"run `dvc repro {stage}`",
             )
         )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _one_line(error: Exception) -> str:

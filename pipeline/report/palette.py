@@ -1,7 +1,7 @@
 """Colours of categories: few, far apart also for colour-blind readers, and never the only sign.
 
-The nine hues are Paul Tol's "muted" scheme without its grey, which background has. More categories repeat them;
-the page writes the name beside every colour.
+The nine hues are Paul Tol's "muted" scheme without its grey, which background has, and with its indigo made lighter, so
+that it can be seen on a dark page. More categories repeat them; the page writes the name beside every colour.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline.annotations.manifest import BACKGROUND
 
 HUES = (
-    "#332288", "#88ccee", "#44aa99", "#ddcc77", "#cc6677", "#aa4499", "#117733", "#882255", "#999933",
+    "#4a3fae", "#88ccee", "#44aa99", "#ddcc77", "#cc6677", "#aa4499", "#117733", "#882255", "#999933",
 )  # fmt: skip
 GREY = "#b9bcc1"
 

@@ -1,7 +1,8 @@
-"""A small picture per segment, and a spectrogram of the whole clip, as bytes for the page."""
+"""A small picture per segment, and the sound of the whole clip as a curve and a spectrogram, for the page."""
 
 import io
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,42 @@ from pipeline.audio_frontend import (
 from pipeline.media import Timeline, read_frames, read_timeline, read_waveform
 from pipeline.segments import NO_FRAME, frame_indices_by_time
 
-THUMBNAIL_WIDTH = 160
-JPEG_QUALITY = 70
+THUMBNAIL_WIDTH = 144
+"""In pixels; the height follows from the video, which is shown whole, as the network sees it."""
+
+WEBP_QUALITY = 50
 
 FRAMES_PER_COLUMN = 2  # of 10 ms
-NUM_LEVELS = 64
+NUM_WAVEFORM_COLUMNS = 240
 
 
-def read_thumbnails(path: Path, *, num_segments: int, segment_seconds: float) -> list[bytes | None]:
-    """Return a picture per segment as JPEG, None where no frame is shown in it.
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture as WebP, with its size in pixels."""
+
+    content: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is heard in a clip.
+
+    Parameters
+    ----------
+    extremes : np.ndarray, shape (columns, 2), float
+        Lowest and highest sample in each of equally long stretches of time, -1 to 1.
+    spectrogram : bytes
+        The network's log-mel spectrogram as WebP, time from left to right, low frequencies at the bottom.
+    """
+
+    extremes: np.ndarray
+    spectrogram: bytes
+
+
+def read_thumbnails(path: Path, *, num_segments: int, segment_seconds: float) -> list[Thumbnail | None]:
+    """Return a picture per segment, None where no frame is shown in it.
 
     Raises
     ------
@@ -36,8 +64,7 @@ def read_thumbnails(path: Path, *, num_segments: int, segment_seconds: float) ->
     """
     timeline = read_timeline(path)
     numbers = choose_frames(timeline, num_segments=num_segments, segment_seconds=segment_seconds)
-    frames = read_frames(path, timeline, [number for number in numbers if number is not None])
-    pictures = {number: _encode_jpeg(frame) for number, frame in frames.items()}
+    pictures = read_frames(path, timeline, [number for number in numbers if number is not None], _shrink)
     return [None if number is None else pictures.get(number) for number in numbers]
 
 
@@ -47,11 +74,11 @@ def choose_frames(timeline: Timeline, *, num_segments: int, segment_seconds: flo
     return [None if number == NO_FRAME else int(number) for number in np.where(middle == NO_FRAME, start, middle)]
 
 
-def read_spectrogram(path: Path, *, num_seconds: float) -> bytes:
-    """Return the log-mel spectrogram of the clip as PNG, time from left to right, low frequencies at the bottom.
+def read_sound(path: Path, *, num_seconds: float) -> Sound:
+    """Return the clip's waveform and spectrogram.
 
-    It is the network's own front end, over the whole clip. Dark is digital silence, bright the clip's loudest
-    point or a spectrum magnitude of 1, whichever is louder: a silent clip is dark all over.
+    The spectrogram is the network's own front end, over the whole clip. Dark is digital silence, bright the clip's
+    loudest point or a spectrum magnitude of 1, whichever is louder: a silent clip is dark all over.
 
     Raises
     ------
@@ -59,30 +86,33 @@ def read_spectrogram(path: Path, *, num_seconds: float) -> bytes:
         If the file has no audio that can be decoded.
     """
     waveform = read_waveform(path, num_seconds=num_seconds)
-    mono = resample_to_16k(to_mono(waveform.samples), waveform.sample_rate_hz)
-    frames = log_mel(np.pad(mono, (0, WINDOW_SAMPLES - HOP_SAMPLES)))  # as many frames as hops: no time is cut off
+    mono = to_mono(waveform.samples)
+    return Sound(_extremes(mono), _spectrogram(resample_to_16k(mono, waveform.sample_rate_hz)))
+
+
+def _shrink(frame: np.ndarray) -> Thumbnail:
+    image = Image.fromarray(frame)
+    height = max(1, round(image.height * THUMBNAIL_WIDTH / image.width))
+    small = image.resize((THUMBNAIL_WIDTH, height), Image.Resampling.BOX)
+    return Thumbnail(_encode_webp(small), THUMBNAIL_WIDTH, height)
+
+
+def _extremes(mono: np.ndarray) -> np.ndarray:
+    starts = np.linspace(0, len(mono), NUM_WAVEFORM_COLUMNS, endpoint=False).astype(int)
+    return np.stack([np.minimum.reduceat(mono, starts), np.maximum.reduceat(mono, starts)], axis=1)
+
+
+def _spectrogram(mono_16k: np.ndarray) -> bytes:
+    # Padded, there are as many frames as hops: no time is cut off.
+    frames = log_mel(np.pad(mono_16k, (0, WINDOW_SAMPLES - HOP_SAMPLES)))
     num_columns = len(frames) // FRAMES_PER_COLUMN
     columns = frames[: num_columns * FRAMES_PER_COLUMN].reshape(num_columns, FRAMES_PER_COLUMN, -1).mean(axis=1)
     floor = math.log(LOG_OFFSET)
     share = (columns - floor) / (max(float(columns.max()), 0.0) - floor)
-    return _encode_png(share.T[::-1])
+    return _encode_webp(Image.fromarray(colormaps["magma"](share.T[::-1], bytes=True)[..., :3]))
 
 
-def _encode_jpeg(frame: np.ndarray) -> bytes:
-    image = Image.fromarray(frame)
-    height = max(1, round(image.height * THUMBNAIL_WIDTH / image.width))
+def _encode_webp(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.resize((THUMBNAIL_WIDTH, height), Image.Resampling.BOX).save(
-        buffer, "JPEG", quality=JPEG_QUALITY, optimize=True
-    )
-    return buffer.getvalue()
-
-
-def _encode_png(share: np.ndarray) -> bytes:
-    """Encode values from 0 to 1, shape (rows, columns), with a palette of few colours: a third of the bytes."""
-    image = Image.fromarray(np.round(share * (NUM_LEVELS - 1)).astype(np.uint8), mode="P")
-    colours = colormaps["magma"](np.linspace(0, 1, NUM_LEVELS), bytes=True)[:, :3]
-    image.putpalette(colours.tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "WEBP", quality=WEBP_QUALITY)
     return buffer.getvalue()

@@ -1,150 +1,162 @@
-"""Clips as one looks at them: pictures, spectrogram, truth, prediction and relevance on one time axis."""
+"""One clip in detail: pictures with what was attended to, sound, truth, prediction and relevance on one time axis."""
 
 import base64
-import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, groupby
 
+import numpy as np
 from markupsafe import Markup
 
 from pipeline.annotations.manifest import BACKGROUND
 from pipeline.errors import MediaError
-from pipeline.report.figures import relevance_curve
-from pipeline.report.inputs import Prediction, Run
-from pipeline.report.thumbnails import read_spectrogram, read_thumbnails
+from pipeline.report.clip_figures import Stretch, matrix, relevance_curve, stretches, waveform
+from pipeline.report.heat import attention_shares, encode_png, map_colours, matrix_colours, overlay_colours
+from pipeline.report.inputs import MATRICES, Prediction, Run
+from pipeline.report.palette import Colour
+from pipeline.report.thumbnails import Sound, Thumbnail, read_sound, read_thumbnails
+
+_MATRIX_WORDS = {
+    "visual_similarity": ("Visual → audio, all pairs", "visual", "audio"),
+    "visual_connections": ("Visual → audio, kept", "visual", "audio"),
+    "audio_similarity": ("Audio → visual, all pairs", "audio", "visual"),
+    "audio_connections": ("Audio → visual, kept", "audio", "visual"),
+}
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Neighbouring segments with one name, from `start` (0 is the first), `length` of them."""
+class Picture:
+    """A thumbnail as a ``data:`` address, and what lies over it where an event was predicted."""
 
-    name: str
-    start: int
-    length: int
-    is_masked: bool
+    address: str
+    width: int
+    height: int
+    overlay: str | None
 
-    @property
-    def title(self) -> str:
-        """What the page says when one points at it; segments count from 1."""
-        last = self.start + self.length
-        where = f"segment {last}" if self.length == 1 else f"segments {self.start + 1} to {last}"
-        return f"{where}: {self.name}{', masked: a modality is missing' if self.is_masked else ''}"
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """The attention of one segment as a picture of one pixel per position, and in words."""
+
+    address: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix of the propagation, drawn, with its largest value."""
+
+    title: str
+    figure: Markup
+    largest: float
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """One clip as the template draws it: pictures are ``data:`` addresses, None where there is no media.
+    """A clip as the template draws it in detail; None, or empty, where there is no media or no map.
 
     `offset_seconds` is how far apart frames chosen by number and by time are, at the most; None where it is not known.
     """
 
-    prediction: Prediction
-    thumbnails: tuple[str | None, ...]
+    pictures: tuple[Picture | None, ...]
     spectrogram: str | None
+    waveform: Markup | None
     has_audio: tuple[bool, ...]
     truth: tuple[Stretch, ...]
     predicted: tuple[Stretch, ...]
-    right: tuple[bool, ...]
     relevance: Markup
-    outcome: tuple[str, ...]
+    attention: tuple[AttentionMap, ...]
+    matrices: tuple[Matrix, ...]
     media_note: str
     offset_seconds: float | None
 
-
-def build_timelines(run: Run) -> tuple[Timeline, ...]:
-    """Return the timelines of ``report.num_clips`` clips, those with most segments right first."""
-    chosen = choose_predictions(run.predictions, run.params.report.num_clips)
-    chosen = sorted(chosen, key=lambda prediction: (-prediction.num_right, prediction.clip.clip_id))
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return tuple(pool.map(lambda prediction: _build_timeline(run, prediction), chosen))
+    @property
+    def has_pictures(self) -> bool:
+        """Whether any segment has one."""
+        return any(self.pictures)
 
 
-def choose_predictions(predictions: Sequence[Prediction], num_clips: int) -> list[Prediction]:
-    """Choose clips that show the range: in turn a good, a bad and a middling one, of the categories shown least.
-
-    The choice depends on the predictions alone, not on their order.
-    """
-    remaining = {prediction.clip.clip_id: prediction for prediction in predictions}
-    mean = sum(prediction.num_right for prediction in predictions) / max(1, len(predictions))
-    shown: Counter[str] = Counter()
-    orders = cycle(
-        (
-            lambda prediction: -prediction.num_right,
-            lambda prediction: prediction.num_right,
-            lambda prediction: abs(prediction.num_right - mean),
-        )
-    )
-    chosen: list[Prediction] = []
-    while remaining and len(chosen) < num_clips:
-        order = next(orders)
-        best = min(
-            remaining.values(),
-            key=lambda prediction: (shown[prediction.clip.category], order(prediction), prediction.clip.clip_id),
-        )
-        chosen.append(remaining.pop(best.clip.clip_id))
-        shown[best.clip.category] += 1
-    return chosen
-
-
-def describe_outcome(prediction: Prediction) -> tuple[str, ...]:
-    """Return what is right and wrong about a clip, in words; the first phrase counts the right segments."""
-    pairs = list(zip(prediction.truth, prediction.predicted, strict=True))
-    missed = sum(truth != BACKGROUND and said == BACKGROUND for truth, said in pairs)
-    invented = sum(truth == BACKGROUND and said != BACKGROUND for truth, said in pairs)
-    confused = sum(truth != said and BACKGROUND not in (truth, said) for truth, said in pairs)
-    texts = [f"{prediction.num_right} of {len(pairs)} segments right"]
-    if missed:
-        texts.append(f"{_count(missed, 'event segment')} missed")
-    if invented:
-        texts.append(f"{_count(invented, 'background segment')} taken for an event")
-    if confused:
-        wrong = sorted({said for truth, said in pairs if truth != said and BACKGROUND not in (truth, said)})
-        texts.append(f"{_count(confused, 'event segment')} taken for {' and '.join(wrong)}")
-    return tuple(texts)
-
-
-def _build_timeline(run: Run, prediction: Prediction) -> Timeline:
+def build_timeline(run: Run, prediction: Prediction, colours: dict[str, Colour]) -> Timeline:
+    """Read the media of a clip and return all that is shown of it."""
     dataset, clip = run.params.dataset, prediction.clip
     path = run.raw / clip.path
     notes = []
-    thumbnails: list[bytes | None] = [None] * dataset.num_segments
-    spectrogram = None
+    thumbnails: Sequence[Thumbnail | None] = [None] * dataset.num_segments
+    sound: Sound | None = None
     try:
         thumbnails = read_thumbnails(path, num_segments=dataset.num_segments, segment_seconds=dataset.segment_seconds)
     except MediaError as error:
         notes.append(f"no pictures: {error.reason}")
     try:
-        spectrogram = read_spectrogram(path, num_seconds=dataset.num_segments * dataset.segment_seconds)
+        sound = read_sound(path, num_seconds=dataset.num_segments * dataset.segment_seconds)
     except MediaError as error:
-        notes.append(f"no spectrogram: {error.reason}")
-    masked = run.is_masked(clip.video_id)
+        notes.append(f"no sound: {error.reason}")
+    shares = attention_shares(prediction.maps["attention"]) if "attention" in prediction.maps else None
     return Timeline(
-        prediction=prediction,
-        thumbnails=tuple(None if picture is None else _data_url("image/jpeg", picture) for picture in thumbnails),
-        spectrogram=None if spectrogram is None else _data_url("image/png", spectrogram),
+        pictures=tuple(
+            None if thumbnail is None else _picture(thumbnail, _overlay(prediction, shares, segment))
+            for segment, thumbnail in enumerate(thumbnails)
+        ),
+        spectrogram=None if sound is None else _data_url("image/webp", sound.spectrogram),
+        waveform=None if sound is None else waveform(sound.extremes),
         has_audio=run.features["audio"].valid(clip.video_id, dataset.num_segments),
-        truth=tuple(_stretches(prediction.truth, (False,) * dataset.num_segments)),
-        predicted=tuple(_stretches(prediction.predicted, masked)),
-        right=tuple(a == b for a, b in zip(prediction.truth, prediction.predicted, strict=True)),
+        truth=tuple(stretches(prediction.truth)),
+        predicted=tuple(stretches(prediction.predicted, run.is_masked(clip.video_id))),
         relevance=relevance_curve(prediction.relevance),
-        outcome=describe_outcome(prediction),
+        attention=() if shares is None else _attention(prediction.maps["attention"], shares),
+        matrices=_matrices(prediction, colours[clip.category].fill) if MATRICES[0] in prediction.maps else (),
         media_note="; ".join(notes),
         offset_seconds=run.features["visual"].offset_seconds(clip.video_id),
     )
 
 
-def _stretches(names: Sequence[str], masked: Sequence[bool]) -> Iterator[Stretch]:
-    pairs = enumerate(zip(names, masked, strict=True))
-    for (name, is_masked), group in groupby(pairs, key=lambda item: item[1]):
-        segments = [position for position, _ in group]
-        yield Stretch(name, segments[0], len(segments), is_masked)
+def shows_attention(prediction: Prediction, segment: int) -> bool:
+    """Return whether the picture of a segment shows where the network looked: an event was predicted there."""
+    return prediction.predicted[segment] != BACKGROUND
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+def _overlay(prediction: Prediction, shares: np.ndarray | None, segment: int) -> np.ndarray | None:
+    return None if shares is None or not shows_attention(prediction, segment) else shares[segment]
+
+
+def _picture(thumbnail: Thumbnail, shares: np.ndarray | None) -> Picture:
+    overlay = None if shares is None else _data_url("image/png", encode_png(overlay_colours(shares)))
+    return Picture(_data_url("image/webp", thumbnail.content), thumbnail.width, thumbnail.height, overlay)
+
+
+def _attention(weights: np.ndarray, shares: np.ndarray) -> tuple[AttentionMap, ...]:
+    side = shares.shape[1]
+    maps = []
+    for segment, share in enumerate(shares):
+        row, column = divmod(int(weights[segment].argmax()), side)
+        words = (
+            f"segment {segment + 1}: most attention, {float(weights[segment].max()):.0%}, "
+            f"in row {row + 1}, column {column + 1} of {side}"
+        )
+        maps.append(AttentionMap(_data_url("image/png", encode_png(map_colours(share))), words))
+    return tuple(maps)
+
+
+def _matrices(prediction: Prediction, fill: str) -> tuple[Matrix, ...]:
+    events = [name != BACKGROUND for name in prediction.truth]
+    drawn = []
+    for name in MATRICES:
+        values = prediction.maps[name]
+        title, rows, columns = _MATRIX_WORDS[name]
+        row, column = np.unravel_index(values.argmax(), values.shape)
+        words = (
+            f"{title}: {np.count_nonzero(values)} of {values.size} pairs, strongest {rows} segment {row + 1} with "
+            f"{columns} segment {column + 1}, {float(values.max()):.2f}"
+        )
+        figure = matrix(
+            _data_url("image/png", encode_png(matrix_colours(values))),
+            events=events,
+            fill=fill,
+            rows=rows,
+            columns=columns,
+            title=words,
+        )
+        drawn.append(Matrix(title, figure, float(values.max())))
+    return tuple(drawn)
 
 
 def _data_url(media_type: str, content: bytes) -> str:

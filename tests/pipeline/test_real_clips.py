@@ -122,5 +122,5 @@ def test_real_clips_of_ones_own_table_end_in_a_report(tmp_path: Path, monkeypatc
     assert metrics["num_clips"] == 2
     assert metrics["masked_segment_share"] == 5.0
     page = (tmp_path / "report/index.html").read_text()
-    assert page.count("data:image/jpeg;base64,") >= 19
+    assert page.count("data:image/webp;base64,") >= 19
     assert short in page

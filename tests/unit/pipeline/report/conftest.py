@@ -12,8 +12,10 @@ import pytest
 
 from pipeline.annotations.manifest import BACKGROUND, Clip, Manifest, VideoFile
 from pipeline.files import write_csv, write_json
+from pipeline.maps import save_maps
 from pipeline.params import Params, load_params
 from pipeline.report.build import build_report
+from pipeline.report.inputs import MATRICES
 from pipeline.shards import LedgerRow, ShardIndex, save_ledger
 
 NUM_SEGMENTS = 4
@@ -64,24 +66,34 @@ def make_fake_run(
     categories: tuple[str, ...] = ("bell", "dog"),
     *,
     num_test_clips: int = 3,
+    num_val_clips: int = 2,
+    num_detailed: int | None = None,
+    num_positions: int = 49,
+    propagates: bool = True,
+    supervision: str = "full",
     clip_prefix: str = "clip",
     video_prefix: str = "video",
     weights: str = "random",
     dataset_format: str = "synthetic",
+    source: str = "extracted",
     has_media: bool = True,
     offsets: Sequence[str] = (),
 ) -> FakeRun:
-    """Write all files; the first test clip is right, the others miss an event segment.
+    """Write all files; the first clip of a split is right, the others miss an event segment.
 
-    One test clip more than `num_test_clips` is in the manifest: its file is missing and it is not scored. `offsets` are
-    the sampling offsets of the first videos.
+    One test clip more than `num_test_clips` is in the manifest: its file is missing and it is not scored. Clips of the
+    validation split are of the same videos as the test clips. `offsets` are the sampling offsets of the first videos.
+    Of `num_positions` that are looked at, the first has most attention; with `propagates` there are matrices too.
     """
     base = load_params(Path(__file__).parents[4] / "data" / "synthetic" / "preset.yaml")
     params = base.model_copy(
         update={
             "dataset": base.dataset.model_copy(update={"num_segments": NUM_SEGMENTS, "format": dataset_format}),
+            "features": base.features.model_copy(update={"source": source}),
             "visual": base.visual.model_copy(update={"weights": weights}),
             "audio": base.audio.model_copy(update={"weights": weights}),
+            "train": base.train.model_copy(update={"supervision": supervision}),
+            "report": base.report.model_copy(update={} if num_detailed is None else {"num_clips": num_detailed}),
         }
     )
     clips = [
@@ -98,12 +110,23 @@ def make_fake_run(
     for clip in clips[:2] if has_media else []:
         write_clip(root / "raw" / clip.path)
     videos = tuple(VideoFile(clip.video_id, clip.path, 1, "00") for clip in clips)
-    Manifest(tuple(clips), videos, categories).save(root / "prepared")
+    val_clips = [
+        replace(clip, clip_id=f"{clip_prefix}-val{n}", split="val") for n, clip in enumerate(clips[:num_val_clips])
+    ]
+    Manifest((*clips, *val_clips), videos, categories).save(root / "prepared")
     write_json(root / "prepared" / "audit.json", _audit(clips))
     for modality in ("visual", "audio"):
-        _write_features(root / "features" / modality, modality, videos, weights, offsets)
+        recipe = {"backbone": f"net-of-{modality}", "weights": "random:1" if weights == "random" else weights}
+        if source == "released":
+            recipe = {"source": "released"}
+        _write_features(root / "features" / modality, modality, videos, recipe, offsets)
     _write_history(root / "train" / "history.csv")
-    _write_scores(root / "evaluate", clips[:-1], categories)
+    scored = {"test": clips[:-1], "val": val_clips}
+    _write_scores(root / "evaluate", scored, categories)
+    save_maps(
+        root / "evaluate" / "maps.safetensors",
+        {split: _maps(len(of_split), num_positions, propagates) for split, of_split in scored.items() if of_split},
+    )
     return FakeRun(root, params)
 
 
@@ -122,7 +145,7 @@ def _audit(clips: list[Clip]) -> dict[str, Any]:
 
 
 def _write_features(
-    folder: Path, modality: str, videos: tuple[VideoFile, ...], weights: str, offsets: Sequence[str]
+    folder: Path, modality: str, videos: tuple[VideoFile, ...], recipe: dict[str, str], offsets: Sequence[str]
 ) -> None:
     rows = [LedgerRow(video.video_id, "ok", "ok", "1111", "4.00", "") for video in videos]
     rows[-1] = LedgerRow(videos[-1].video_id, "failed", "missing", "0000", "", "no such file")
@@ -132,7 +155,6 @@ def _write_features(
         rows[: len(offsets)] = [replace(row, sampling_offset=o) for row, o in zip(rows, offsets, strict=False)]
     folder.mkdir(parents=True)
     save_ledger(folder / "ledger.csv", rows)
-    recipe = {"backbone": f"net-of-{modality}", "weights": "random:1" if weights == "random" else weights}
     ShardIndex(modality, recipe, "ab" * 32, len(videos) - 1, ()).save(folder)
 
 
@@ -152,25 +174,22 @@ def _write_history(path: Path) -> None:
     write_csv(path, list(rows[0]), rows)
 
 
-def _write_scores(folder: Path, clips: list[Clip], categories: tuple[str, ...]) -> None:
+def _maps(num_clips: int, num_positions: int, propagates: bool) -> dict[str, np.ndarray]:
+    attention = np.full((num_clips, NUM_SEGMENTS, num_positions), 0.5 / max(1, num_positions - 1), np.float16)
+    attention[..., 0] = 0.5
+    matrices = np.zeros((num_clips, NUM_SEGMENTS, NUM_SEGMENTS), np.float16)
+    matrices[:, 1, 2] = 0.75
+    return {"attention": attention, **(dict.fromkeys(MATRICES, matrices) if propagates else {})}
+
+
+def _write_scores(folder: Path, scored: dict[str, list[Clip]], categories: tuple[str, ...]) -> None:
     names = (*categories, BACKGROUND)
+    _write_predictions(folder / "predictions_val.csv", scored["val"])
+    clips = scored["test"]
+    predictions = _write_predictions(folder / "predictions.csv", clips)
     counts: dict[tuple[str, str], int] = {(truth, said): 0 for truth in names for said in names}
-    predictions = []
-    for number, clip in enumerate(clips):
-        for segment, event in enumerate(clip.events):
-            truth = clip.category if event == "1" else BACKGROUND
-            said = BACKGROUND if number and segment == 2 else truth
-            counts[truth, said] += 1
-            predictions.append(
-                {
-                    "clip_id": clip.clip_id,
-                    "segment": segment,
-                    "truth": truth,
-                    "prediction": said,
-                    "relevance": 0.9 if said != BACKGROUND else 0.1,
-                }
-            )
-    write_csv(folder / "predictions.csv", list(predictions[0]), predictions)
+    for row in predictions:
+        counts[row["truth"], row["prediction"]] += 1
     write_csv(
         folder / "confusion.csv",
         ("truth", "prediction", "count"),
@@ -207,6 +226,26 @@ def _write_scores(folder: Path, clips: list[Clip], categories: tuple[str, ...]) 
             "test_selected_epoch": 4,
         },
     )
+
+
+def _write_predictions(path: Path, clips: list[Clip]) -> list[dict[str, Any]]:
+    rows = []
+    for number, clip in enumerate(clips):
+        for segment, event in enumerate(clip.events):
+            truth = clip.category if event == "1" else BACKGROUND
+            said = BACKGROUND if number and segment == 2 else truth
+            relevance = 0.9 if said != BACKGROUND else 0.1
+            rows.append(
+                {
+                    "clip_id": clip.clip_id,
+                    "segment": segment,
+                    "truth": truth,
+                    "prediction": said,
+                    "relevance": relevance,
+                }
+            )
+    write_csv(path, ("clip_id", "segment", "truth", "prediction", "relevance"), rows)
+    return rows
 
 
 @pytest.fixture

@@ -1,33 +1,46 @@
+import base64
+import hashlib
 import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.ledger import OffsetSummary
+from pipeline.maps import load_maps, save_maps
 from pipeline.media import REASONS
+from pipeline.report import choice
 from pipeline.report.build import MAX_PROBLEM_VIDEOS, explain_offsets, percent
 from pipeline.shards import load_ledger, save_ledger
 
-HOSTILE = "<script>alert(1)</script>"
+HOSTILE = "</script><script>alert(1)</script>"
 NOTICE = "they say nothing about the method"
 
 
 class Page(HTMLParser):
-    """Collects the tags, the addresses and the visible words of a page."""
+    """Collects the tags, the addresses, the clips of the list, the script and the visible words of a page."""
 
     def __init__(self, text):
         super().__init__()
         self.tags, self.addresses, self.handlers, self.words, self.open = [], [], [], [], []
+        self.rows, self.images, self.script, self.policy = [], [], "", ""
         self.feed(text)
         self.text = " ".join(" ".join(self.words).split())
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        if tag not in ("meta", "img", "link", "br"):
+        if tag not in ("meta", "img", "link", "br", "input"):
             self.open.append(tag)
+        attributes = dict(attrs)
+        if "data-id" in attributes:
+            self.rows.append(attributes)
+        if tag == "img":
+            self.images.append((attributes.get("class"), attributes["src"]))
+        if attributes.get("http-equiv") == "Content-Security-Policy":
+            self.policy = attributes["content"]
         for name, value in attrs:
             if name in ("src", "href", "action", "data", "srcset", "poster", "xlink:href"):
                 self.addresses.append(value)
@@ -38,8 +51,13 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if self.open[-1:] == ["script"]:
+            self.script += data
+        elif "style" not in self.open:
             self.words.append(data)
+
+    def row(self, clip_id):
+        return next(row for row in self.rows if row["data-id"] == clip_id)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +74,16 @@ class TestPage:
     def test_loads_nothing_from_anywhere(self, page, text):
         assert page.addresses
         assert all(address.startswith(("data:image/", "#")) for address in page.addresses)
-        assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+        assert not {"link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
         assert not re.search(r"url\(|@import|https?://", text)
-        assert "default-src 'none'" in text
+
+    def test_allows_its_own_script_and_nothing_else(self, page):
+        assert page.tags.count("script") == 1
+        digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
+        assert page.policy == (
+            f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+        )
+        assert page.handlers == []
 
     def test_is_well_formed(self, page):
         assert page.open == []
@@ -70,7 +95,7 @@ class TestPage:
                 assert f'id="{address[1:]}"' in text
 
     def test_first_says_what_was_run(self, page):
-        assert "Data set synthetic · method CPSP · supervision full · seed 123" in page.text
+        assert "Data set synthetic · features extracted · method CPSP · supervision full · seed 123" in page.text
 
     def test_shows_the_scores_with_interval_and_coverage(self, page):
         assert "83.3 %" in page.text
@@ -135,9 +160,12 @@ class TestPage:
         assert "2.5 MB" in page.text
 
     def test_shows_pictures_and_says_which_are_missing(self, page):
-        assert sum(address.startswith("data:image/jpeg") for address in page.addresses) == 2 * 4
-        assert sum(address.startswith("data:image/png") for address in page.addresses) == 2
-        assert "no pictures: missing" in page.text
+        clips_with_media, num_segments = 4, 4
+        assert sum(name is None and address.startswith("data:image/webp") for name, address in page.images) == (
+            clips_with_media * num_segments
+        )
+        assert sum(name == "spectrogram" for name, _ in page.images) == clips_with_media
+        assert page.text.count("no pictures: missing; no sound: missing") == 1
 
     def test_same_inputs_give_the_same_bytes(self, run_with_media, text):
         assert run_with_media.build("again") == text
@@ -166,6 +194,20 @@ class TestNotice:
         audio = run.params.audio.model_copy(update={"pca_weights": "random", "postprocess": "pca"})
         run.params = run.params.model_copy(update={"audio": audio})
         assert "Random network weights (PCA of audio): these scores" in Page(run.build()).text
+
+    def test_released_features_are_said_to_be_so_and_no_weights_announced(self, make_run):
+        page = Page(make_run(source="released", dataset_format="ave", has_media=False).build())
+        assert NOTICE not in page.text
+        assert "features released" in page.text
+        assert "those that the authors of the data set released" in page.text
+        assert "frames_per_segment" not in page.text
+
+    def test_released_features_are_not_taken_for_extracted_ones(self, make_run):
+        run = make_run(source="released", has_media=False)
+        features = run.params.features.model_copy(update={"source": "extracted"})
+        run.params = run.params.model_copy(update={"features": features})
+        with pytest.raises(PipelineError, match=r"features from 'random', as params\.yaml says, found 'released'"):
+            run.build()
 
     def test_is_absent_for_published_weights_on_a_real_data_set(self, make_run):
         assert NOTICE not in make_run(weights="published", dataset_format="csv", has_media=False).build()
@@ -206,7 +248,7 @@ class TestLedgers:
             ("clip1", "frames by number and by time up to 0.471 s apart"),
             ("clip2", "same frames by number and by time"),
         ):
-            assert words in text.split(clip)[1].split("Seen")[0]
+            assert words in text.split(f"{clip} test")[1].split("Truth")[0]
 
     def test_without_offsets_says_so_once_and_no_clip_speaks_of_them(self, page):
         assert page.text.count("how far the choice by time would be from that is not in the ledger") == 1
@@ -269,9 +311,139 @@ class TestHostileNames:
 
     def test_become_no_tag_and_no_attribute(self, text):
         page = Page(text)
-        assert "script" not in page.tags
+        assert page.tags.count("script") == 1
+        assert "alert" not in page.script
         assert page.handlers == []
         assert "x" not in page.addresses
+
+    @pytest.mark.parametrize("prefix", ['"><script>alert(1)</script>', "'\"></script>&quot;\n{{ 7 * 7 }}"])
+    def test_can_be_filtered_by_as_they_are(self, make_run, prefix):
+        categories = ('"><script>alert(1)</script>', "a b&amp;c")
+        page = Page(make_run(categories, clip_prefix=prefix, has_media=False).build())
+        assert page.tags.count("script") == 1
+        assert [(row["data-id"], row["data-category"]) for row in page.rows if row["data-split"] == "test"] == [
+            (f"{prefix}{number}", categories[number % 2]) for number in range(3)
+        ]
+
+
+class TestClips:
+    def test_every_scored_clip_is_a_row_with_what_it_is_filtered_by(self, page):
+        assert [
+            (row["data-id"], row["data-category"], row["data-split"], row["data-outcome"]) for row in page.rows
+        ] == [
+            ("clip0", "bell", "test", "right"),
+            ("clip1", "dog", "test", "boundary"),
+            ("clip2", "bell", "test", "boundary"),
+            ("clip-val0", "bell", "val", "right"),
+            ("clip-val1", "dog", "val", "boundary"),
+        ]
+        assert "5 scored clips of test and validation, the first 5 in detail" in page.text
+
+    def test_filters_offer_what_there_is_with_counts(self, page):
+        assert "Category all bell (3) dog (2) Split all test (3) validation (2)" in page.text
+        assert "Outcome all all right (2) wrong category (0) boundary off by one (3) missed event (0)" in page.text
+
+    def test_only_some_are_shown_in_detail_those_of_test_first(self, make_run):
+        page = Page(make_run(has_media=False, num_detailed=2).build())
+        assert page.text.count("Predicted") == 2
+        assert [row["data-split"] for row in page.rows[:2]] == ["test", "test"]
+        assert len(page.rows) == 5
+
+    def test_a_long_list_is_cut_and_says_so(self, make_run, monkeypatch):
+        monkeypatch.setattr(choice, "MAX_LISTED", 2)
+        page = Page(make_run(has_media=False, num_test_clips=4, num_val_clips=3, num_detailed=1).build())
+        assert [row["data-split"] for row in page.rows] == ["test", "test", "val", "val"]
+        assert "4 of 7 scored clips of test and validation, the first 1 in detail" in page.text
+        assert "2 more clips of test are not listed, chosen by the same rule; all are in predictions.csv ." in page.text
+        assert (
+            "1 more clips of validation are not listed, chosen by the same rule; all are in predictions_val.csv ."
+            in page.text
+        )
+
+    def test_attention_lies_over_pictures_where_an_event_is_predicted(self, page):
+        overlays = [address for name, address in page.images if name == "attention"]
+        assert len(overlays) == 2 + 1 + 2 + 1  # clip0, clip1 and the same of validation; clip2 has no picture
+        assert all(address.startswith("data:image/png") for address in overlays)
+
+    def test_attention_of_all_segments_is_there_on_demand(self, page, text):
+        assert sum(name == "pixels" for name, _ in page.images) == 5 * 4
+        assert "segment 4: most attention, 50%, in row 1, column 1 of 7" in text
+
+    def test_connections_are_drawn_with_what_they_are(self, page):
+        assert page.text.count("Which segments were connected") == 5
+        assert "Visual → audio, kept: 1 of 16 pairs, strongest visual segment 2 with audio segment 3, 0.75" in page.text
+
+    def test_a_method_without_propagation_has_no_connections(self, make_run):
+        page = Page(make_run(has_media=False, propagates=False).build())
+        assert "Which segments were connected" not in page.text
+        assert "Attention in every segment" in page.text
+
+    def test_features_without_a_map_have_no_attention(self, make_run):
+        run = make_run(num_positions=1, num_val_clips=0)
+        page = Page(run.build())
+        assert "Attention in every segment" not in page.text
+        assert not [name for name, _ in page.images if name == "attention"]
+
+    def test_without_a_validation_split_only_test_is_shown(self, make_run):
+        page = Page(make_run(has_media=False, num_val_clips=0).build())
+        assert "3 scored clips of test, the first 3 in detail" in page.text
+        assert "Reliability on test" in page.text
+        assert "Reliability on validation" not in page.text
+
+    def test_without_any_media_says_so_once_and_shows_the_attention(self, make_run):
+        run = make_run(source="released", dataset_format="ave", has_media=False)
+        text = run.build()
+        page = Page(text)
+        assert page.text.count("There is no video of these clips") == 1
+        assert "no pictures" not in page.text
+        assert "Seen" not in page.text
+        assert "Heard" not in page.text
+        assert text.count('<details class="inner" open><summary>Attention') == 5
+
+    def test_no_clip_in_detail_is_possible(self, make_run):
+        run = make_run(has_media=False)
+        report = run.params.report.model_copy(update={"num_clips": 0})
+        run.params = run.params.model_copy(update={"report": report})
+        page = Page(run.build())
+        assert "5 scored clips of test and validation. The upper bar" in page.text
+        assert len(page.rows) == 5
+
+
+class TestMistakes:
+    def test_are_counted_by_kind_on_both_splits(self, page):
+        assert "Test : 2 of 12 segments wrong, 16.7 %" in page.text
+        assert "Validation : 1 of 8 segments wrong, 12.5 %" in page.text
+        assert "boundary off by one 2 100 % 1 100 % An event that begins" in page.text
+        assert "missed event 0 0 % 0 0 % Any other" in page.text
+
+    def test_those_that_lack_a_modality_are_counted_too(self, make_run):
+        run = make_run(has_media=False)
+        path = run.root / "features/audio/ledger.csv"
+        rows = load_ledger(path)
+        rows[2] = replace(rows[2], status="partial", reason="short", valid="1100")
+        save_ledger(path, rows)
+        text = Page(run.build()).text
+        assert "Of the wrong segments of test, 1 lacks a modality" in text
+        assert "Of the wrong segments of validation" not in text
+
+    def test_without_any_there_is_no_bar(self, make_run):
+        text = make_run(has_media=False, num_test_clips=1, num_val_clips=1).build()
+        assert "0 of 4 segments wrong" in Page(text).text
+        assert 'class="stack kinds"' not in text
+
+
+class TestReliability:
+    def test_shows_the_error_over_the_segments_with_both_modalities(self, page):
+        # Of 12 segments one is masked; 4 of 0.9 hold an event, 2 of 7 of 0.1 do.
+        error = (4 * (1 - 0.9) + abs(2 - 7 * 0.1)) / 11
+        assert f"Expected calibration error {error:.3f} over 11 segments" in page.text
+        assert "0.9 to 1: 4 segments, said 0.90, an event in 1.00 of them" in page.text
+        assert "0.2 to 0.3: 0 segments" in page.text
+
+    def test_under_weak_supervision_says_what_relevance_is_not(self, make_run, page):
+        words = "this is no probability that was trained to be one"
+        assert words not in page.text
+        assert words in Page(make_run(has_media=False, supervision="weak").build()).text
 
 
 class TestManyCategories:
@@ -297,6 +469,8 @@ class TestRefusals:
             ("train/history.csv", "train"),
             ("evaluate/metrics.json", "evaluate"),
             ("evaluate/predictions.csv", "evaluate"),
+            ("evaluate/predictions_val.csv", "evaluate"),
+            ("evaluate/maps.safetensors", "evaluate"),
         ],
     )
     def test_a_missing_file_names_its_stage(self, make_run, file, stage):
@@ -315,6 +489,8 @@ class TestRefusals:
             ("evaluate/predictions.csv", "1,bell,bell", "1,bell,cat", "names of categories.txt, found 'cat'"),
             ("evaluate/predictions.csv", "clip0,0,background", "clip0,0,bell", "the truth of manifest.csv"),
             ("evaluate/predictions.csv", "0.9", "high", "a number, found 'high'"),
+            ("evaluate/predictions.csv", "0.9", "1.5", "a relevance from 0 to 1"),
+            ("evaluate/predictions_val.csv", "clip-val0", "clip0", "clips of the val split, found 'clip0'"),
             ("evaluate/confusion.csv", "bell,bell,3", "bell,bell,2", "12 segments, found 11"),
             ("evaluate/per_class.csv", "dog", "cat", "a row per name of categories.txt"),
             ("evaluate/per_class.csv", "segment_accuracy", "accuracy", "the column 'segment_accuracy'"),
@@ -324,7 +500,7 @@ class TestRefusals:
             ("evaluate/metrics.json", '"best_epoch": 3', '"best_epoch": 9', "the best epoch 9 of metrics.json"),
             ("features/audio/ledger.csv", "video0", "other", "the 4 videos of videos.csv"),
             ("features/audio/index.json", '"audio"', '"visual"', "modality 'audio', found 'visual'"),
-            ("features/visual/index.json", "random:1", "keras", "weights 'random' of params.yaml, found 'keras'"),
+            ("features/visual/index.json", "random:1", "keras", "from 'random', as params.yaml says, found 'keras'"),
             ("prepared/audit.json", "{", "[", "expected JSON"),
             ("prepared/manifest.csv", "videos/video0.mp4", "../../video0.mp4", "paths inside the raw folder"),
         ],
@@ -338,6 +514,41 @@ class TestRefusals:
         with pytest.raises(PipelineError, match=re.escape(message)) as error:
             run.build()
         assert str(error.value).startswith(str(run.root))
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda maps: maps.pop("val"), "maps of the splits with predictions, test, val, found test"),
+            (lambda maps: maps.update(train=maps["val"]), "test, val, found test, train, val"),
+            (
+                lambda maps: maps["val"].update(attention=maps["val"]["attention"][:1]),
+                "val/attention of shape (2, 4, P), found (1, 4, 49)",
+            ),
+            (
+                lambda maps: maps["test"].update(audio_similarity=np.zeros((3, 4, 5), np.float16)),
+                "test/audio_similarity of shape (3, 4, 4), found (3, 4, 5)",
+            ),
+            (
+                lambda maps: maps["test"].update(attention=np.full((3, 4, 49), np.nan, np.float16)),
+                "finite numbers in test/attention",
+            ),
+            (lambda maps: [of_split.pop("attention") for of_split in maps.values()], "test: attention, alone or with"),
+            (
+                lambda maps: maps.update(val={"attention": maps["val"]["attention"]}),
+                "the same maps of test and val, found others",
+            ),
+        ],
+    )
+    def test_maps_that_do_not_fit_are_one_line(self, make_run, change, message):
+        run = make_run(has_media=False)
+        path = run.root / "evaluate/maps.safetensors"
+        maps = load_maps(path)
+        change(maps)
+        save_maps(path, maps)
+        with pytest.raises(PipelineError, match=re.escape(message)) as error:
+            run.build()
+        assert str(error.value).startswith(str(path))
         assert "\n" not in str(error.value)
 
     def test_a_score_that_is_not_defined_is_a_dash(self, make_run):

@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pipeline.report.figures import Mark, Series, confusion_map, element, line_chart, relevance_curve, ticks
+from pipeline.report.calibration import calibrate
+from pipeline.report.figures import Mark, Series, confusion_map, element, line_chart, reliability_diagram, ticks
 
 
 def points_of(svg, style):
@@ -70,12 +71,37 @@ class TestLineChart:
         assert y1 == y2
 
 
-class TestRelevanceCurve:
-    def test_has_a_point_in_the_middle_of_every_segment(self):
-        assert points_of(relevance_curve([0.0, 1.0, 0.25]), "line first") == [(50, 100), (150, 0), (250, 75)]
+class TestReliabilityDiagram:
+    @pytest.fixture
+    def diagram(self):
+        said = np.array([0.05] * 3 + [0.95] * 12_000)
+        return ElementTree.fromstring(reliability_diagram(calibrate(said, said > 0.5), title="t"))
 
-    def test_says_the_value_in_words(self):
-        assert "segment 2: event probability 0.25" in relevance_curve([0.5, 0.25])
+    def test_puts_a_point_where_said_and_found_meet_larger_for_more_segments(self, diagram):
+        few, many = [(float(p.get("cx")), float(p.get("cy")), float(p.get("r"))) for p in diagram.iter("circle")]
+        assert few[0] < many[0]
+        assert few[1] > many[1]
+        assert few[2] < many[2]
+
+    def test_a_right_probability_is_on_the_diagonal(self):
+        drawn = reliability_diagram(calibrate(np.full(4, 0.75), np.array([True, True, True, False])), title="t")
+        parts = ElementTree.fromstring(drawn)
+        line = next(part for part in parts.iter("line") if part.get("class") == "diagonal")
+        x1, x2, y1, y2 = (float(line.get(key)) for key in ("x1", "x2", "y1", "y2"))
+        dot = next(parts.iter("circle"))
+        x, y = float(dot.get("cx")), float(dot.get("cy"))
+        assert (x - x1) / (x2 - x1) == pytest.approx(0.75, abs=0.001)
+        assert (y - y1) / (y2 - y1) == pytest.approx(0.75, abs=0.001)
+
+    def test_writes_the_number_of_segments_under_every_bin(self, diagram):
+        words = [part.text for part in diagram.iter("text")]
+        assert words.count("0") == 8 + 2  # eight empty bins, and both axes
+        assert "3" in words
+        assert "12k" in words
+
+    def test_can_be_drawn_of_nothing(self):
+        drawn = ElementTree.fromstring(reliability_diagram(calibrate(np.zeros(0), np.zeros(0, bool)), title="t"))
+        assert not list(drawn.iter("circle"))
 
 
 def test_confusion_map_draws_only_pairs_that_occur():

@@ -5,11 +5,15 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import MediaError
-from pipeline.report.thumbnails import THUMBNAIL_WIDTH, read_spectrogram, read_thumbnails
+from pipeline.report.thumbnails import NUM_WAVEFORM_COLUMNS, THUMBNAIL_WIDTH, read_sound, read_thumbnails
 
 
 def brightness(picture):
-    return np.asarray(Image.open(io.BytesIO(picture)).convert("L")).mean()
+    return np.asarray(Image.open(io.BytesIO(picture.content)).convert("L")).mean()
+
+
+def levels(spectrogram):
+    return np.asarray(Image.open(io.BytesIO(spectrogram)).convert("L")).astype(int)
 
 
 class TestThumbnails:
@@ -17,7 +21,11 @@ class TestThumbnails:
         path = make_clip(tmp_path / "clip.mp4", 4)
         pictures = read_thumbnails(path, num_segments=4, segment_seconds=1.0)
         assert [brightness(picture) for picture in pictures] == pytest.approx([40, 90, 140, 190], abs=6)
-        assert Image.open(io.BytesIO(pictures[0])).size == (THUMBNAIL_WIDTH, THUMBNAIL_WIDTH * 48 // 64)
+
+    def test_are_small_and_show_the_whole_frame(self, tmp_path, make_clip):
+        picture = read_thumbnails(make_clip(tmp_path / "clip.mp4", 4), num_segments=4, segment_seconds=1.0)[0]
+        assert (picture.width, picture.height) == (THUMBNAIL_WIDTH, THUMBNAIL_WIDTH * 48 // 64)
+        assert Image.open(io.BytesIO(picture.content)).size == (picture.width, picture.height)
 
     def test_segments_after_the_end_have_none(self, tmp_path, make_clip):
         pictures = read_thumbnails(make_clip(tmp_path / "clip.mp4", 2), num_segments=4, segment_seconds=1.0)
@@ -34,23 +42,27 @@ class TestThumbnails:
             read_thumbnails(tmp_path / "clip.mp4", num_segments=4, segment_seconds=1.0)
 
 
-class TestSpectrogram:
-    def test_time_runs_to_the_right_and_frequency_upwards(self, tmp_path, make_clip):
+class TestSound:
+    def test_in_the_spectrogram_time_runs_to_the_right_and_frequency_upwards(self, tmp_path, make_clip):
         path = make_clip(tmp_path / "clip.mp4", 4)
-        image = Image.open(io.BytesIO(read_spectrogram(path, num_seconds=4.0)))
-        assert image.size == (200, 64)
-        rows = np.asarray(image.convert("L")).argmax(axis=0)
-        middles = rows[25::50]
+        pixels = levels(read_sound(path, num_seconds=4.0).spectrogram)
+        assert pixels.shape == (64, 200)
+        middles = pixels.argmax(axis=0)[25::50]
         assert list(middles) == sorted(middles, reverse=True)
         assert len(set(middles)) == 4
 
-    def test_silence_after_the_end_is_dark(self, tmp_path, make_clip):
-        path = make_clip(tmp_path / "clip.mp4", 2)
-        pixels = np.asarray(Image.open(io.BytesIO(read_spectrogram(path, num_seconds=4.0))).convert("L"))
+    def test_silence_after_the_end_is_dark_and_flat(self, tmp_path, make_clip):
+        sound = read_sound(make_clip(tmp_path / "clip.mp4", 2), num_seconds=4.0)
+        pixels = levels(sound.spectrogram)
         assert pixels[:, :90].max() > 150
-        assert pixels[:, 120:].max() < 10
+        assert pixels[:, 120:].max() < 20
+        assert sound.extremes.shape == (NUM_WAVEFORM_COLUMNS, 2)
+        low, high = sound.extremes[: NUM_WAVEFORM_COLUMNS * 2 // 5].T
+        assert (low < -0.2).all()
+        assert (high > 0.2).all()
+        assert not sound.extremes[NUM_WAVEFORM_COLUMNS * 3 // 5 :].any()
 
     def test_a_file_without_audio_is_refused(self, tmp_path, make_clip):
         path = make_clip(tmp_path / "clip.mp4", 1, has_audio=False)
         with pytest.raises(MediaError, match="no audio"):
-            read_spectrogram(path, num_seconds=4.0)
+            read_sound(path, num_seconds=4.0)

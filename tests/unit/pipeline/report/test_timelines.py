@@ -1,54 +1,70 @@
-from pipeline.annotations.manifest import Clip
-from pipeline.report.inputs import Prediction
-from pipeline.report.timelines import Stretch, choose_predictions, describe_outcome
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.inference import MATRICES as WRITTEN_MATRICES
+from pipeline.report.heat import attention_shares, map_colours, overlay_colours
+from pipeline.report.inputs import MATRICES, load_run
+from pipeline.report.palette import colours
+from pipeline.report.timelines import build_timeline
 
 
-def prediction(name, category, num_right, num_segments=4):
-    clip = Clip(name, name, f"{name}.mp4", category, "1" * num_segments, "test")
-    said = (category,) * num_right + ("background",) * (num_segments - num_right)
-    return Prediction(clip, (category,) * num_segments, said, (0.5,) * num_segments)
+@pytest.fixture(scope="module")
+def run(run_with_media):
+    return load_run(params=run_with_media.params, **run_with_media.folders)
 
 
-def names(chosen):
-    return [item.clip.clip_id for item in chosen]
+def build(run, number):
+    return build_timeline(run, run.predictions["test"][number], colours(run.manifest.categories))
 
 
-class TestChoice:
-    def test_takes_the_best_the_worst_and_a_middling_clip(self):
-        clips = [prediction(f"{n}", "dog", n) for n in range(5)]
-        assert names(choose_predictions(clips, 3)) == ["4", "0", "2"]
-
-    def test_spreads_over_categories_first(self):
-        clips = [prediction(f"{category}{n}", category, n) for category in ("dog", "cat", "bell") for n in (1, 4)]
-        chosen = choose_predictions(clips, 3)
-        assert {item.clip.category for item in chosen} == {"dog", "cat", "bell"}
-
-    def test_does_not_depend_on_the_order(self):
-        clips = [prediction(f"{n}", "dog" if n % 2 else "cat", n % 5) for n in range(20)]
-        assert names(choose_predictions(clips, 7)) == names(choose_predictions(clips[::-1], 7))
-
-    def test_takes_every_clip_once_where_there_are_few(self):
-        clips = [prediction(f"{n}", "dog", n) for n in range(3)]
-        assert sorted(names(choose_predictions(clips, 12))) == ["0", "1", "2"]
-        assert choose_predictions([], 12) == []
+def pixels(address):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))
 
 
-class TestOutcome:
-    def test_counts_each_kind_of_error(self):
-        clip = Clip("a", "a", "a.mp4", "dog", "011110", "test")
-        truth = ("background", "dog", "dog", "dog", "dog", "background")
-        said = ("cat", "cat", "cat", "background", "dog", "background")
-        assert describe_outcome(Prediction(clip, truth, said, (0.5,) * 6)) == (
-            "2 of 6 segments right",
-            "1 event segment missed",
-            "1 background segment taken for an event",
-            "2 event segments taken for cat",
-        )
-
-    def test_of_a_perfect_clip_is_one_phrase(self):
-        assert describe_outcome(prediction("a", "dog", 4)) == ("4 of 4 segments right",)
+def test_the_matrices_are_those_that_evaluation_writes():
+    assert sorted(MATRICES) == sorted(WRITTEN_MATRICES)
 
 
-def test_a_stretch_counts_segments_from_one():
-    assert Stretch("dog", 0, 1, False).title == "segment 1: dog"
-    assert Stretch("dog", 2, 3, True).title == "segments 3 to 5: dog, masked: a modality is missing"
+def test_an_overlay_is_the_attention_of_its_own_segment(run):
+    prediction = run.predictions["test"][0]
+    prediction.maps["attention"] = np.random.default_rng(1).dirichlet(np.ones(49), 4).astype(np.float16)
+    shares = attention_shares(prediction.maps["attention"])
+    timeline = build(run, 0)
+    assert prediction.predicted == ("background", "bell", "bell", "background")
+    assert [picture.overlay is not None for picture in timeline.pictures] == [False, True, True, False]
+    for segment in (1, 2):
+        assert np.array_equal(pixels(timeline.pictures[segment].overlay), overlay_colours(shares[segment]))
+    for segment in range(4):
+        assert np.array_equal(pixels(timeline.attention[segment].address), map_colours(shares[segment]))
+
+
+def test_rows_of_a_matrix_are_the_segments_that_listen(run):
+    timeline = build(run, 0)
+    assert [matrix.title for matrix in timeline.matrices] == [
+        "Visual → audio, all pairs",
+        "Visual → audio, kept",
+        "Audio → visual, all pairs",
+        "Audio → visual, kept",
+    ]
+    assert "strongest audio segment 2 with visual segment 3, 0.75" in timeline.matrices[2].figure
+    address = timeline.matrices[0].figure.partition('href="')[2].partition('"')[0]
+    assert np.argwhere(pixels(address)[..., 3]).tolist() == [[1, 2]]
+
+
+def test_a_clip_without_media_has_the_reasons_and_its_names(run):
+    timeline = build(run, 2)
+    assert timeline.media_note == "no pictures: missing; no sound: missing"
+    assert not timeline.has_pictures
+    assert timeline.spectrogram is timeline.waveform is None
+    assert [stretch.name for stretch in timeline.truth] == ["background", "bell", "background"]
+    assert len(timeline.attention) == 4
+
+
+def test_masked_segments_are_marked_in_what_was_predicted(run):
+    assert [(stretch.start, stretch.is_masked) for stretch in build(run, 1).predicted] == [
+        (0, False), (1, False), (2, False), (3, True)
+    ]  # fmt: skip

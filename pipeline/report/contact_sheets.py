@@ -1,0 +1,128 @@
+"""A few clips as pictures of their own, which ``dvc plots`` can lay beside those of another experiment.
+
+The clips do not depend on what was predicted: in every experiment on a data set the same ones are drawn, into files of
+the same names.
+"""
+
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox, IdentityTransform
+from PIL import Image
+
+from pipeline.errors import MediaError
+from pipeline.files import atomic_write
+from pipeline.report.clip_figures import stretches
+from pipeline.report.heat import attention_shares, overlay_colours
+from pipeline.report.inputs import Prediction, Run
+from pipeline.report.palette import Colour
+from pipeline.report.thumbnails import Thumbnail, read_thumbnails
+from pipeline.report.timelines import shows_attention
+
+NUM_SHEETS = 6
+PICTURE_WIDTH, GAP = 144, 4
+NO_PICTURE_GREY = 225
+ABOVE, BELOW = 30, 124
+DOTS_PER_INCH = 100
+PIXELS = IdentityTransform()
+BLUE, GREY = "#1f66b5", "#888888"
+_MAX_NAME = 60
+
+
+def write_contact_sheets(run: Run, folder: Path, colours: dict[str, Colour]) -> list[Path]:
+    """Write up to :data:`NUM_SHEETS` clips of the test split into `folder` as PNG, and remove others from it."""
+    chosen = choose_sheets(run.predictions["test"], run.manifest.categories)
+    paths = [folder / f"{number}-{_file_name(item.clip.clip_id)}.png" for number, item in enumerate(chosen, start=1)]
+    for stale in set(folder.glob("*.png")) - set(paths):
+        stale.unlink()
+    for path, prediction in zip(paths, chosen, strict=True):
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(_draw(run, prediction, colours))
+    return paths
+
+
+def choose_sheets(predictions: Sequence[Prediction], categories: Sequence[str]) -> list[Prediction]:
+    """Return the first clip, by id, of each category in class order, then the second ones, up to six."""
+    seen: Counter[str] = Counter()
+    keyed = []
+    for prediction in sorted(predictions, key=lambda item: item.clip.clip_id):
+        category = prediction.clip.category
+        keyed.append(((seen[category], categories.index(category)), prediction))
+        seen[category] += 1
+    return [prediction for _, prediction in sorted(keyed, key=lambda item: item[0])[:NUM_SHEETS]]
+
+
+def _file_name(clip_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", clip_id)[:_MAX_NAME]
+
+
+def _draw(run: Run, prediction: Prediction, colours: dict[str, Colour]) -> bytes:
+    """Return a sheet as PNG; all places in it are pixels from the lower left corner."""
+    pictures = _row_of_pictures(run, prediction)
+    height, width = pictures.shape[:2]
+    figure = Figure(figsize=(width / DOTS_PER_INCH, (height + BELOW + ABOVE) / DOTS_PER_INCH), dpi=DOTS_PER_INCH)
+    clip = prediction.clip
+    _write(figure, 4, BELOW + height + ABOVE / 2, f"{clip.category}   {clip.clip_id}", size=11, weight="bold")
+    figure.figimage(pictures, xo=0, yo=BELOW, origin="upper")
+    _draw_relevance(figure, prediction, width)
+    for bottom, what, names in ((32, "truth", prediction.truth), (4, "predicted", prediction.predicted)):
+        for stretch in stretches(names):
+            left, length = stretch.start * (PICTURE_WIDTH + GAP), stretch.length * (PICTURE_WIDTH + GAP) - GAP
+            colour = colours[stretch.name]
+            figure.add_artist(Rectangle((left, bottom), length, 24, transform=PIXELS, color=colour.fill, linewidth=0))
+            label = _write(figure, left + 8, bottom + 12, f"{what}: {stretch.name}", size=8, color=colour.ink)
+            label.set_clip_box(Bbox.from_bounds(left, bottom, length, 24))
+            label.set_clip_on(True)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _draw_relevance(figure: Figure, prediction: Prediction, width: int) -> None:
+    bottom, height = 66, BELOW - 74
+    middles = (np.arange(len(prediction.relevance)) + 0.5) * (PICTURE_WIDTH + GAP) - GAP / 2
+    heights = bottom + height * np.array(prediction.relevance)
+    half = bottom + height / 2
+    figure.add_artist(Line2D((0, width), (half, half), transform=PIXELS, color=GREY, linestyle=":", linewidth=1))
+    figure.add_artist(Line2D(middles, heights, transform=PIXELS, color=BLUE, marker="o", markersize=4, linewidth=1.5))
+
+
+def _write(figure: Figure, x: float, y: float, words: str, **style: Any) -> Text:
+    text = Text(x, y, words, transform=PIXELS, va="center_baseline", parse_math=False, **style)
+    figure.add_artist(text)
+    return text
+
+
+def _row_of_pictures(run: Run, prediction: Prediction) -> np.ndarray:
+    """Return the thumbnails side by side with their overlays, (H, W, 3), uint8; grey where there is none."""
+    dataset = run.params.dataset
+    thumbnails: Sequence[Thumbnail | None]
+    try:
+        thumbnails = read_thumbnails(
+            run.raw / prediction.clip.path,
+            num_segments=dataset.num_segments,
+            segment_seconds=dataset.segment_seconds,
+        )
+    except MediaError:
+        thumbnails = [None] * dataset.num_segments
+    height = max((thumbnail.height for thumbnail in thumbnails if thumbnail), default=PICTURE_WIDTH * 3 // 4)
+    shares = attention_shares(prediction.maps["attention"]) if "attention" in prediction.maps else None
+    row = Image.new("RGB", (dataset.num_segments * (PICTURE_WIDTH + GAP) - GAP, height), "white")
+    for segment, thumbnail in enumerate(thumbnails):
+        picture = Image.new("RGB", (PICTURE_WIDTH, height), (NO_PICTURE_GREY,) * 3)
+        if thumbnail:
+            picture = Image.open(io.BytesIO(thumbnail.content)).convert("RGB").resize((PICTURE_WIDTH, height))
+        if shares is not None and shows_attention(prediction, segment):
+            overlay = Image.fromarray(overlay_colours(shares[segment])).resize(picture.size, Image.Resampling.BILINEAR)
+            picture.paste(overlay, mask=overlay)
+        row.paste(picture, (segment * (PICTURE_WIDTH + GAP), 0))
+    return np.asarray(row)
