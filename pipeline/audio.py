@@ -20,7 +20,8 @@ from pipeline.params import AudioParams, DatasetParams
 from pipeline.patches import PatchDecoder
 from pipeline.precision import exact_float32
 from pipeline.recipes import audio_recipe
-from pipeline.weights import PCA_LAYOUTS, VGGISH_PCA_SOURCES, VGGISH_SOURCES, Weights, load_into, load_weights
+from pipeline.weight_sources import PCA_LAYOUTS, VGGISH_PCA_SOURCES, VGGISH_SOURCES
+from pipeline.weights import Weights, load_into, load_weights
 
 
 class AudioExtractor:

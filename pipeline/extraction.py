@@ -234,7 +234,7 @@ def _publish(
     What an earlier run left there is removed first, its index before all else.
     """
     output.mkdir(parents=True, exist_ok=True)
-    for name in ("index.json", "ledger.csv", "shard-*.h5", ".*.tmp"):
+    for name in ("index.json", "import.json", "ledger.csv", "shard-*.h5", ".*.tmp"):
         for left_over in output.glob(name):
             left_over.unlink()
     ledger: list[LedgerRow] = []

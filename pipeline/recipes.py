@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pipeline.errors import WeightsError, explain
 from pipeline.params import AudioParams, DatasetParams, Params, VisualParams
-from pipeline.weights import (
+from pipeline.weight_sources import (
     PCA_LAYOUTS,
     R2PLUS1D_18_SOURCES,
     RESNET101_SOURCES,

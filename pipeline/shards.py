@@ -14,8 +14,9 @@ names them with their hashes, and a ``ledger.csv`` with a row per video, also fo
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -70,40 +71,60 @@ class ShardRow:
     valid: np.ndarray
 
 
-def write_shard(path: Path, rows: Sequence[ShardRow], attributes: Mapping[str, str]) -> None:
+def write_shard(
+    path: Path, rows: Iterable[ShardRow], attributes: Mapping[str, str], *, num_rows: int | None = None
+) -> None:
     """Write one shard atomically; equal rows and attributes give equal bytes.
+
+    The shard is held in memory as it is written, the rows are not: an iterator may make each when it is asked for it.
+
+    Parameters
+    ----------
+    path : Path
+    rows : iterable of ShardRow
+        Taken one after the other, once.
+    attributes : mapping of str to str
+    num_rows : int, optional
+        How many `rows` there are; to be given where `rows` does not know its length.
 
     Raises
     ------
     ShardError
-        If `rows` is empty, or a row has another shape or dtype than the first or holds a value that is not finite.
+        If there is no row, or a row has another shape or dtype than the first or holds a value that is not finite.
     """
-    if not rows:
+    if num_rows is None:
+        rows = list(rows)
+        num_rows = len(rows)
+    if not num_rows:
         raise ShardError(explain(path, expected="at least one row", found="none", remedy="write no shard"))
-    first = rows[0].features
-    for row in rows:
-        if row.features.shape != first.shape or row.features.dtype != first.dtype:
-            raise ShardError(
-                explain(
-                    f"features of {row.video_id}",
-                    expected=f"{first.shape} {first.dtype}",
-                    found=f"{row.features.shape} {row.features.dtype}",
-                    remedy="extract all videos with one recipe",
-                )
-            )
-        require_finite(row.video_id, row.features)
+    rows = iter(rows)
+    first = next(rows)
+    shape, dtype = first.features.shape, first.features.dtype
+    video_ids, hashes, valid = [], [], []
     buffer = io.BytesIO()  # HDF5 answers a full disk with several errors of its own
     with h5py.File(buffer, "w", track_order=False) as file:
         for name, value in sorted({"schema": SCHEMA, **attributes}.items()):
             file.attrs[name] = value
-        shape = (len(rows), *first.shape)
         features = file.create_dataset(
-            "features", shape, first.dtype, chunks=(1, *first.shape), track_times=False, fillvalue=0
+            "features", (num_rows, *shape), dtype, chunks=(1, *shape), track_times=False, fillvalue=0
         )
-        for position, row in enumerate(rows):
+        for position, row in zip(range(num_rows), chain([first], rows), strict=True):
+            if row.features.shape != shape or row.features.dtype != dtype:
+                raise ShardError(
+                    explain(
+                        f"features of {row.video_id}",
+                        expected=f"{shape} {dtype}",
+                        found=f"{row.features.shape} {row.features.dtype}",
+                        remedy="extract all videos with one recipe",
+                    )
+                )
+            require_finite(row.video_id, row.features)
             features[position] = row.features
-        file.create_dataset("valid", data=np.stack([row.valid for row in rows]), track_times=False)
-        for name, values in (("video_id", [r.video_id for r in rows]), ("sha256", [r.sha256 for r in rows])):
+            video_ids.append(row.video_id)
+            hashes.append(row.sha256)
+            valid.append(row.valid)
+        file.create_dataset("valid", data=np.stack(valid), track_times=False)
+        for name, values in (("video_id", video_ids), ("sha256", hashes)):
             file.create_dataset(name, data=np.array([v.encode() for v in values], dtype="S"), track_times=False)
     with atomic_write(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.doctor.values import Shape
 from pipeline.params import AudioParams, DatasetParams, Params, VisualParams
 from pipeline.recipes import VISUAL_FACTS, Modality
-from pipeline.weights import VGGISH_SOURCES, Source
+from pipeline.weight_sources import VGGISH_SOURCES, Source
 
 FRAMES_PER_SEGMENT = (16, 8, 1)
 """As the AVE release, as LLP, and as quick extractions. Where frames are chosen by number each is a part of the one

@@ -83,7 +83,8 @@ def test_every_param_a_stage_lists_is_in_params_yaml(stage: str) -> None:
 def test_a_stage_lists_the_params_it_reads(stage: str) -> None:
     """A section that the stage's entry passes on must be listed, in whole or by some of its keys."""
     listed = {key.split(".")[0] for key in STAGES[stage].get("params", [])}
-    read = set(re.findall(r"params\.(dataset|features|visual|audio|train|evaluate|report)\b", module_of(stage).read_text()))
+    sections = r"params\.(dataset|features|visual|audio|train|evaluate|report)\b"
+    read = set(re.findall(sections, module_of(stage).read_text()))
     if stage == "evaluate":
         read.discard("train")  # only the device, which changes no result that is compared
     assert read <= listed

@@ -72,6 +72,14 @@ class TestRoundTrip:
         write_shard(other, make_rows(), dict(reversed(ATTRIBUTES.items())))
         assert path.read_bytes() == other.read_bytes()
 
+    def test_rows_may_be_made_one_after_the_other(self, path):
+        other = path.with_name("other.h5")
+        write_shard(path, make_rows(), ATTRIBUTES)
+        write_shard(other, iter(make_rows()), ATTRIBUTES, num_rows=3)
+        assert path.read_bytes() == other.read_bytes()
+        with pytest.raises(ValueError, match="longer"):
+            write_shard(other, iter(make_rows()), ATTRIBUTES, num_rows=2)
+
     @pytest.mark.parametrize("change", ["features", "valid", "sha256", "attributes"])
     def test_anything_else_is_other_bytes(self, change, path):
         write_shard(path, make_rows(), ATTRIBUTES)

@@ -442,7 +442,7 @@ def test_a_run_is_named_by_all_the_code_its_result_depends_on() -> None:
         "pipeline/processes.py",
         "pipeline/recipes.py",
         "pipeline/shards.py",
-        "pipeline/weights.py",
+        "pipeline/weight_sources.py",
         "stages/__init__.py",
         "stages/train.py",
     }
