@@ -3,6 +3,8 @@
 import difflib
 import hashlib
 import json
+import logging
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -161,12 +163,12 @@ def import_features(
 
     `dvc repro` does the same of data/<name>/raw where features.source is released.
     """
-    # Torch takes seconds to import, and the other commands do without.
     from pipeline.annotations.manifest import load_videos
     from pipeline.annotations.prepare import prepare
     from pipeline.recipes import Modality
     from pipeline.released_features import import_features as import_released
 
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     params = load_params()
     folder = raw or Path("data") / params.dataset.name / "raw"
     prepare(params.dataset, raw=folder, output=output / "prepared", source="released")
