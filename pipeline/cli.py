@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
+from pipeline.annotations.manifest import load_manifest
 from pipeline.errors import CheckpointError, ParamsError, PipelineError, explain
 from pipeline.files import write_text
-from pipeline.ledger import describe_in_full, summarise_ledger
+from pipeline.ledger import count_covered, describe_in_full, summarise_ledger
 from pipeline.params import MethodName, Supervision, load_params
 from pipeline.shards import load_ledger
 
@@ -68,7 +69,7 @@ def check() -> None:
 def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Print what is known of the data set in params.yaml: its audit, and the ledgers of the features that exist."""
+    """Print what is known of the data set in params.yaml: its audit, its features, and the clips that have both."""
     dataset = load_params().dataset
     folder = Path("data") / dataset.name
     page = folder / "prepared" / ("audit.json" if as_json else "audit.md")
@@ -76,19 +77,29 @@ def audit(
         raise PipelineError(
             explain(page, expected="what the prepare stage wrote", found="no file", remedy="run `dvc repro prepare`")
         )
-    summaries = {
-        path.parent.name: summarise_ledger(load_ledger(path), dataset.num_segments)
-        for path in sorted(folder.glob("features/*/ledger.csv"))
+    ledgers = {path.parent.name: load_ledger(path) for path in sorted(folder.glob("features/*/ledger.csv"))}
+    summaries = {modality: summarise_ledger(rows, dataset.num_segments) for modality, rows in ledgers.items()}
+    imports = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("features/*/import.json"))
     }
+    coverage = count_covered(load_manifest(folder / "prepared").clips, ledgers.values()) if len(ledgers) == 2 else {}
     text = page.read_text(encoding="utf-8")
     if as_json:
         features = {modality: asdict(summary) for modality, summary in summaries.items()}
-        content = {"prepared": json.loads(text), "features": features}
+        content = {"prepared": json.loads(text), "features": features, "imports": imports, "coverage": coverage}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
     typer.echo(text)
     for modality, summary in summaries.items():
         typer.echo(f"## {modality.capitalize()} features\n\n{describe_in_full(summary)}\n")
+        if modality in imports:
+            from pipeline.released_features import describe_facts
+
+            typer.echo(f"Released: {describe_facts(imports[modality])}\n")
+    if coverage:
+        covered = ", ".join(f"{split} {row['num_covered']} of {row['num_clips']}" for split, row in coverage.items())
+        typer.echo(f"Clips with both: {covered}; dataset.min_coverage is {dataset.min_coverage:.1%}.")
     if not summaries:
         typer.echo("No features yet: run `dvc repro extract_visual extract_audio`.")
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from pipeline.annotations.manifest import Clip
 from pipeline.errors import ShardError, explain
 from pipeline.media import REASONS
 from pipeline.shards import LedgerRow
@@ -109,6 +110,17 @@ def summarise_ledger(rows: Sequence[LedgerRow], num_segments: int) -> LedgerSumm
         masked_usable_share=_share(num_usable - num_valid, num_usable),
         offsets=_summarise_offsets(usable),
     )
+
+
+def count_covered(clips: Iterable[Clip], ledgers: Iterable[Sequence[LedgerRow]]) -> dict[str, dict[str, int]]:
+    """Return per split how many of its clips have usable features in every ledger: ``num_covered``, ``num_clips``."""
+    usable = [{row.video_id for row in rows if row.status != "failed"} for rows in ledgers]
+    counts: dict[str, dict[str, int]] = {}
+    for clip in clips:
+        of_split = counts.setdefault(clip.split, {"num_covered": 0, "num_clips": 0})
+        of_split["num_clips"] += 1
+        of_split["num_covered"] += all(clip.video_id in videos for videos in usable)
+    return counts
 
 
 def sampling_offset_seconds(row: LedgerRow) -> float | None:

@@ -46,6 +46,7 @@ REASONS = {
     "gap": "some segments have no media although the file is complete",
     "timed_out": "decoding took longer than extract.timeout_seconds",
     "crashed": "the process that decoded it died",
+    "bad_array": "the released file holds no array of plain numbers",
 }
 
 # Containers of audio and video. Without such a list a text is rendered as moving letters, a picture is a video of one

@@ -17,7 +17,7 @@ import logging
 import math
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -84,8 +84,8 @@ def import_features(
     AnnotationError
         If `videos` and ``Annotations.txt`` do not belong together.
     PipelineError
-        If the disk cannot hold the shards, or too many videos have no features. Background clips do not count: they
-        are an addition, and often only one of their two files is at hand.
+        If the disk cannot hold the shards, or too many videos have no usable features. AVE's background clips do not
+        count: they are an addition, and often only one of their two files is at hand.
     """
     recipe = released_recipe(params, modality)
     kind = _AnnotatedRows if params.dataset.format in ("ave", "synthetic") else _ClipFiles
@@ -103,15 +103,15 @@ def import_features(
         facts = release.finish()
         index = ShardIndex(modality, recipe, "", sum(shard.num_videos for shard in shards), tuple(shards))
         _publish(index, ledger, facts, output)
-    logger.info("import %s: %s", modality, _describe_facts(facts))
+    logger.info("import %s: %s", modality, describe_facts(facts))
     logger.info("import %s: %s", modality, describe(summarise_ledger(ledger, params.dataset.num_segments)))
     return index
 
 
 class _Released(NamedTuple):
-    """What was released for one video, as it goes into shard and ledger."""
+    """What was released for one video, as it goes into shard and ledger; no shard row where it cannot be used."""
 
-    shard_row: ShardRow
+    shard_row: ShardRow | None
     ledger_row: LedgerRow
 
 
@@ -124,10 +124,13 @@ class _Release(ABC):
         Of one segment, channels last.
     missing : dict of str to str
         Videos without features, and why.
+    may_be_damaged : bool
+        Whether what one video has may turn out to be unusable when it is taken.
     """
 
     feature_shape: tuple[int, ...]
     missing: dict[str, str]
+    may_be_damaged: bool
 
     def __init__(self, params: Params, modality: Modality, raw: Path) -> None:
         self.modality = modality
@@ -161,6 +164,8 @@ class _Release(ABC):
 
 class _AnnotatedRows(_Release):
     """A row per row of ``Annotations.txt``, and the background clips in a file of their own."""
+
+    may_be_damaged = False
 
     def __init__(self, params: Params, modality: Modality, videos: Sequence[VideoFile], raw: Path) -> None:
         super().__init__(params, modality, raw)
@@ -323,6 +328,8 @@ class _RowStream:
 class _ClipFiles(_Release):
     """A file per video, named by it; all of one shape but for the number of segments."""
 
+    may_be_damaged = True
+
     def __init__(self, params: Params, modality: Modality, videos: Sequence[VideoFile], raw: Path) -> None:
         super().__init__(params, modality, raw)
         self._path = self._find(raw / "features" / modality)
@@ -332,9 +339,11 @@ class _ClipFiles(_Release):
         try:
             self._arrays = self.files.enter_context(ClipArrays(self._path))
             self.missing = {v.video_id: "no such file" for v in videos if v.video_id not in self._arrays}
-            self._require_enough(len(videos), getattr(params, modality).max_failed_fraction)
-            first = next(video.video_id for video in videos if video.video_id not in self.missing)
-            features = self._arrays.read(first)
+            self._num_videos = len(videos)
+            self._max_failed_fraction = getattr(params, modality).max_failed_fraction
+            self._damaged: dict[str, str] = {}
+            self._require_enough()
+            first, features = self._first_array(videos)
             self._is_channels_first = is_channels_first(features.shape, modality, self._subject(first))
             self._shape = features.shape[1:]
             self.feature_shape = self._arranged(features).shape[1:]
@@ -356,19 +365,33 @@ class _ClipFiles(_Release):
             )
         return found[0]
 
-    def _require_enough(self, num_videos: int, max_failed_fraction: float) -> None:
-        num_missing = len(self.missing)
-        if num_missing == num_videos or num_missing > max_failed_fraction * num_videos:
-            listed = ", ".join(list(self.missing)[:NUM_NAMED])
-            more = f" and {num_missing - NUM_NAMED} more" if num_missing > NUM_NAMED else ""
+    def _require_enough(self) -> None:
+        """Refuse too many videos whose features are missing or, as far as they are read, damaged."""
+        failed = self.missing | self._damaged
+        if len(failed) == self._num_videos or len(failed) > self._max_failed_fraction * self._num_videos:
+            listed = ", ".join(list(failed)[:NUM_NAMED])
+            more = f" and {len(failed) - NUM_NAMED} more" if len(failed) > NUM_NAMED else ""
+            if self._damaged:
+                more += f"; {len(self._damaged)} of them damaged, {next(iter(self._damaged.values()))}"
+            share = f"{self._max_failed_fraction:.2%}"
             raise PipelineError(
                 explain(
                     self._path,
-                    expected=f"a file for each of {num_videos} videos, with at most {max_failed_fraction:.2%} missing",
-                    found=f"none for {num_missing}: {listed}{more}",
+                    expected=f"a file for each of {self._num_videos} videos, with at most {share} missing or damaged",
+                    found=f"none for {len(failed)}: {listed}{more}",
                     remedy=f"put them there, or raise {self.modality}.max_failed_fraction",
                 )
             )
+
+    def _first_array(self, videos: Sequence[VideoFile]) -> tuple[str, np.ndarray]:
+        """Read the first array that can be read, whose shape all others must have."""
+        for video in videos:
+            if video.video_id not in self.missing:
+                try:
+                    return video.video_id, self._arrays.read(video.video_id)
+                except ShardError as error:
+                    damage = error
+        raise damage
 
     def _subject(self, video_id: str) -> str:
         return f"{self._path} {video_id}"
@@ -380,7 +403,12 @@ class _ClipFiles(_Release):
         """Nothing: files that are named by their video have no order."""
 
     def take(self, video_id: str) -> _Released:
-        features = self._arrays.read(video_id)
+        try:
+            features = self._arrays.read(video_id)
+        except ShardError as error:
+            self._damaged[video_id] = str(error)
+            self._require_enough()
+            return _Released(None, LedgerRow(video_id, "failed", "bad_array", "", "", str(error)))
         if features.shape[1:] != self._shape or not len(features) or features.dtype.kind not in "fiu":
             raise ShardError(
                 explain(
@@ -404,6 +432,13 @@ class _ClipFiles(_Release):
         return _released(video_id, _content_hash(features), self._arranged(stored), valid, detail)
 
     def finish(self) -> dict[str, Any]:
+        if self._damaged:
+            logger.warning(
+                "import %s: %d files cannot be used, such as %s",
+                self.modality,
+                len(self._damaged),
+                next(iter(self._damaged.values())),
+            )
         if self._values.minimum < 0:
             logger.warning(
                 "import %s: values down to %.4g: these features were not taken after a ReLU, as those of AVE are",
@@ -480,17 +515,23 @@ def _write_shards(
         def rows(video_ids: Sequence[str]) -> Iterator[ShardRow]:
             for video_id in video_ids:
                 shard_row, ledger[video_id] = release.take(video_id)
-                yield shard_row
+                if shard_row is not None:
+                    yield shard_row
                 progress.update()
 
         for start in range(0, len(videos), shard_size):
             group = [video.video_id for video in videos[start : start + shard_size]]
             present = [video_id for video_id in group if video_id not in release.missing]
-            if present:
+            made: Iterable[ShardRow] = rows(present)
+            num_rows = len(present)
+            if release.may_be_damaged:  # only then it is not known how many there will be
+                made = list(made)
+                num_rows = len(made)
+            if num_rows:
                 name = f"shard-{len(shards):05d}.h5"
                 path = _temporary(output, name)
-                write_shard(path, rows(present), attributes, num_rows=len(present))
-                shards.append(ShardFile(name, sha256_of_file(path), len(present)))
+                write_shard(path, made, attributes, num_rows=num_rows)
+                shards.append(ShardFile(name, sha256_of_file(path), num_rows))
     return shards, [ledger[video.video_id] for video in videos]
 
 
@@ -504,7 +545,7 @@ def _publish(index: ShardIndex, ledger: Sequence[LedgerRow], facts: Mapping[str,
     index.save(output)
 
 
-def _describe_facts(facts: Mapping[str, Any]) -> str:
+def describe_facts(facts: Mapping[str, Any]) -> str:
     """Return the content of ``import.json`` as one line."""
     parts = [_describe_file(file) for file in facts["files"]]
     if order := facts["row_order"]:

@@ -14,6 +14,8 @@ from pipeline.params import DatasetParams
 
 logger = logging.getLogger(__name__)
 
+RELEASED_FILES = ("visual_feature.h5", "features")
+
 
 def prepare(params: DatasetParams, raw: Path, output: Path, *, source: FeatureSource = "extracted") -> Manifest:
     """Read the annotations in `raw`, look at the videos, write manifest and audit into `output`.
@@ -45,11 +47,11 @@ def prepare(params: DatasetParams, raw: Path, output: Path, *, source: FeatureSo
     manifest.save(output)
     write_json(output / "audit.json", report)
     write_text(output / "audit.md", audit_markdown(report))
-    logger.info("%s; see %s", _summary(report, raw / params.videos, is_without_videos), output / "audit.md")
+    logger.info("%s; see %s", _summary(report, raw, raw / params.videos, is_without_videos), output / "audit.md")
     return manifest
 
 
-def _summary(report: dict[str, Any], folder: Path, is_without_videos: bool) -> str:
+def _summary(report: dict[str, Any], raw: Path, folder: Path, is_without_videos: bool) -> str:
     splits = ", ".join(f"{row['num_clips']} {split}" for split, row in report["splits"].items())
     if "num_background_clips" in report:
         splits += f"; and {report['num_background_clips']} of background alone"
@@ -60,6 +62,8 @@ def _summary(report: dict[str, Any], folder: Path, is_without_videos: bool) -> s
         videos = f"{num_videos} videos, {num_missing} missing"
     else:
         videos = f"{num_videos} videos, none of them in {folder}"
+        if any((raw / name).exists() for name in RELEASED_FILES):
+            videos += " (features lie there: features.source: released uses them)"
     return (
         f"{report['dataset']}: {report['num_clips']} clips ({splits}), {videos}, {report['num_categories']} categories"
     )

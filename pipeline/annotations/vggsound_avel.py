@@ -25,7 +25,7 @@ import io
 import json
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ from pipeline.annotations.rules import (
     shorten,
     videos_folder,
 )
-from pipeline.clip_arrays import ClipArrays, read_array
+from pipeline.clip_arrays import MAX_BYTES, ClipArrays, read_array
 from pipeline.errors import AnnotationError, explain
 from pipeline.params import DatasetParams
 
@@ -268,6 +268,10 @@ def _read_events(path: Path, rows: list[_Row], num_segments: int, faults: Faults
         labels = _labels_by_id(path)
         return _events(rows, labels.get, num_segments, faults)
     if suffix == ".npy":
+        if path.stat().st_size > MAX_BYTES:
+            raise AnnotationError(
+                explain(path, expected=f"at most {MAX_BYTES} bytes", found=path.stat().st_size, remedy="fetch it again")
+            )
         array = read_array(path.read_bytes(), path)
         if array.shape != (len(rows), num_segments):
             raise AnnotationError(
@@ -281,7 +285,15 @@ def _read_events(path: Path, rows: list[_Row], num_segments: int, faults: Faults
         by_row = dict(zip((row.video_id for row in rows), array.tolist(), strict=True))
         return _events(rows, by_row.get, num_segments, faults)
     with ClipArrays(path) as arrays:
-        return _events(rows, lambda id_: arrays.read(id_).tolist() if id_ in arrays else None, num_segments, faults)
+        return _events(rows, lambda id_: _label_in(arrays, id_, num_segments), num_segments, faults)
+
+
+def _label_in(arrays: ClipArrays, video_id: str, num_segments: int) -> object:
+    """Return a clip's label as a list, its shape in words if it cannot be one, None if there is none."""
+    if video_id not in arrays:
+        return None
+    array = arrays.read(video_id)
+    return array.tolist() if array.size <= 2 * num_segments else f"an array of shape {array.shape}"
 
 
 def _events(rows: Iterable[_Row], label_of: Callable[[str], object], num_segments: int, faults: Faults) -> list[str]:
@@ -354,9 +366,21 @@ def _labels_by_id(path: Path) -> dict[str, object]:
 def _read_json(path: Path, *, remedy: str) -> Any:
     text = read_text(path, remedy=remedy)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=lambda pairs: _object(path, pairs))
     except (ValueError, RecursionError) as error:
         raise AnnotationError(explain(path, expected="JSON", found=error, remedy="fetch it again")) from error
+
+
+def _object(path: Path, pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object; of a key that stands there twice, JSON would silently keep the last value."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in counts.items() if count > 1)
+        raise AnnotationError(
+            explain(path, expected="every key once", found=f"{shorten(twice)} twice", remedy="delete one of them")
+        )
+    return values
 
 
 def _find_videos(folder: Path, video_ids: Iterable[str], *, ambiguous: str) -> tuple[dict[str, str], tuple[str, ...]]:

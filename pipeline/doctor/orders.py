@@ -109,7 +109,7 @@ def _pairs(video_ids: Sequence[str]) -> list[tuple[int, int]]:
 
 def _are_equal(file: FeatureFile, row: int, other: int) -> bool:
     first, second = (file.read(number, number + 1).astype(np.float64) for number in (row, other))
-    if not first.any():  # missing videos are alike
+    if not first.any() or not np.isfinite(first).all():  # missing videos are alike
         return False
     tolerance = EQUAL_TOLERANCE * np.abs(first).max()
     return bool(np.allclose(first, second, rtol=EQUAL_TOLERANCE, atol=tolerance))

@@ -73,6 +73,8 @@ def conclusion(diagnosis: Diagnosis) -> str:
     if recipe is not None:
         said = ", ".join(f"{key} {recipe[key]}" for key in RECIPE_KEYS if key in recipe)
         return f"features of this pipeline, by their own account: {said}"
+    if values.num_not_finite:
+        return f"unusable: {values.num_not_finite} values are NaN or infinite"
     if values.processing == "few_values":
         return "no features: hardly any different values"
     if shape is None:

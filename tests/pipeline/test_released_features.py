@@ -127,6 +127,10 @@ def test_the_released_files_of_ave_lead_to_the_report(ave) -> None:
     assert "Random network weights" not in page
     prepared = json.loads((ave.path / "data/small_ave/prepared/audit.json").read_text())
     assert prepared["num_background_clips"] == NUM_NOISY
+    audit = ave.run("python", "-m", "pipeline", "audit").stdout
+    assert "Released: visual_feature.h5 (45, 10, 7, 7, 6) float64" in audit
+    assert "1 of 1 pairs of rows of one video agree" in audit
+    assert f"Clips with both: train 27 of 27, val 9 of 9, test 9 of 9, background {NUM_NOISY} of {NUM_NOISY}" in audit
 
 
 def test_clips_of_background_alone_join_weak_training(ave) -> None:

@@ -3,12 +3,14 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from pipeline.annotations.manifest import Clip, Manifest, VideoFile
 from pipeline.cli import app
 from pipeline.errors import ParamsError, PipelineError, ShardError
 from pipeline.prediction.command import Targets
@@ -111,7 +113,12 @@ def test_audit_prints_the_prepared_one_where_nothing_is_extracted(prepared: Path
     output = invoke("audit").output
     assert output.startswith("# Audit of synthetic\n")
     assert "No features yet: run `dvc repro extract_visual extract_audio`." in output
-    assert json.loads(invoke("audit", "--json").output) == {"prepared": {"dataset": "synthetic"}, "features": {}}
+    assert json.loads(invoke("audit", "--json").output) == {
+        "prepared": {"dataset": "synthetic"},
+        "features": {},
+        "imports": {},
+        "coverage": {},
+    }
 
 
 def test_audit_sums_up_the_ledgers_that_exist(prepared: Path) -> None:
@@ -125,6 +132,18 @@ def test_audit_sums_up_the_ledgers_that_exist(prepared: Path) -> None:
     assert list(features) == ["visual"]
     assert features["visual"]["num_masked_segments"] == 6
     assert features["visual"]["offsets"]["furthest"] == [["ü", 0.471], ["a", 0.02]]
+
+
+def test_audit_counts_the_clips_that_have_both_features(prepared: Path) -> None:
+    split_of = {"a": "train", "b": "test", "ü": "test"}
+    clips = tuple(Clip(id_, id_, f"{id_}.mp4", "Bark", "1" * 10, split) for id_, split in split_of.items())
+    videos = tuple(VideoFile(clip.video_id, clip.path, 1, "0") for clip in clips)
+    Manifest(clips, videos, ("Bark",)).save(prepared / "prepared")
+    failed = LedgerRow("b", "failed", "missing", "", "", "")
+    save_ledger(prepared / "features/visual/ledger.csv", [ROWS[0], replace(failed, video_id="b"), ROWS[1]])
+    save_ledger(prepared / "features/audio/ledger.csv", [ROWS[0], replace(ROWS[0], video_id="b"), ROWS[1]])
+    assert "Clips with both: train 1 of 1, test 1 of 2; dataset.min_coverage is 95.0%." in invoke("audit").output
+    assert json.loads(invoke("audit", "--json").output)["coverage"]["test"] == {"num_covered": 1, "num_clips": 2}
 
 
 def test_audit_refuses_a_ledger_of_other_params(prepared: Path, workspace: Path) -> None:

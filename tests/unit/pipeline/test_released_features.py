@@ -493,17 +493,28 @@ class TestRowOrder:
         assert facts_of(output)["row_order"]["categories"]["p_value"] > 0.01
 
     def test_a_minority_of_differing_pairs_is_told_and_the_first_row_used(self, make_params, raw, output, caplog):
-        ids, features = make_video_ids(), make_features(make_video_ids(), (128,))
+        ids = make_video_ids(pairs=[(row, row + 64) for row in range(12)])
+        features = make_features(ids, (128,))
         features[71, 3, 5] += 0.01 * features[71].max()
-        features[50] *= 1.0005  # alike enough
+        features[70] *= 1.0005  # alike enough
         write_h5(raw / "audio_feature.h5", features)
+        write_annotations(raw, ids)
         import_features(make_params(), "audio", videos_of(ids), raw, output)
         assert f"rows of one video differ: {ids[7]} (rows 7 and 71); the first row of each is used" in caplog.text
         assert facts_of(output)["row_order"]["same_video"] == {
-            "num_pairs": 3,
+            "num_pairs": 12,
             "differing": [{"video_id": ids[7], "rows": [7, 71]}],
         }
         np.testing.assert_array_equal(read_features(output)[ids[7]], features[7].astype(np.float16))
+
+    def test_more_than_a_tenth_of_the_pairs_may_not_differ(self, make_params, raw, output):
+        ids = make_video_ids(pairs=[(row, row + 64) for row in range(12)])
+        features = make_features(ids, (128,))
+        features[[66, 71], 3, 5] += 1
+        write_annotations(raw, ids)
+        write_h5(raw / "audio_feature.h5", features)
+        match = "rows 2 and 66 are both of video .*, found different features there, and in 2 of all 12 such pairs"
+        refuse(match, make_params(), raw, output, videos=videos_of(ids))
 
     def test_three_rows_of_one_video_are_two_pairs(self, make_params, raw, output):
         ids = make_video_ids(pairs=((3, 50), (3, 80)))
@@ -646,9 +657,7 @@ class TestClipFiles:
 
     def test_too_many_of_them_are_refused(self, make_params, write, arrays, output):
         raw = write({video_id: arrays[video_id] for video_id in ("a", "c", "d")})
-        match = (
-            r"features/audio: expected a file for each of 4 videos, with at most 5\.00% missing, found none for 1: b;"
-        )
+        match = r"expected a file for each of 4 videos, with at most 5\.00% missing or damaged, found none for 1: b;"
         refuse(match, make_params("csv"), raw, output, videos=videos_of(self.IDS), kind=PipelineError)
 
     def test_features_of_no_video_are_refused_whatever_may_be_missing(self, make_params, write, arrays, output):
@@ -681,11 +690,24 @@ class TestClipFiles:
         match = r"features/visual b: expected visual features .*, found \(10, 7, 7, 7\)"
         refuse(match, make_params("csv"), raw, output, modality="visual", videos=videos_of(["b"]))
 
-    def test_a_broken_or_hostile_file_stops_the_import(self, make_params, write, arrays, output):
+    def test_broken_and_hostile_files_stop_the_import_where_they_are_too_many(self, make_params, write, arrays, output):
         raw = write(arrays)
         (raw / "features" / "audio" / "d.npy").unlink()
         (raw / "features" / "audio" / "d.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-        refuse(r"d\.pkl.*os\.system", make_params("csv"), raw, output, videos=videos_of(self.IDS))
+        match = r"found none for 1: d; 1 of them damaged, .*d\.pkl.*os\.system"
+        refuse(match, make_params("csv"), raw, output, videos=videos_of(self.IDS), kind=PipelineError)
+
+    def test_few_damaged_files_are_failures_like_missing_ones(self, make_params, write, arrays, output, caplog):
+        raw = write(arrays)
+        (raw / "features" / "audio" / "b.npy").write_bytes(b"cut")  # the one that would have shown the shape
+        params = make_params("csv", max_failed_fraction=0.25)
+        index = import_features(params, "audio", videos_of(self.IDS), raw, output)
+        assert index.num_videos == 3
+        row = load_ledger(output / "ledger.csv")[0]
+        assert (row.video_id, row.status, row.reason, row.valid) == ("b", "failed", "bad_array", "")
+        assert "b.npy: expected one array of plain numbers" in row.detail
+        assert "1 files cannot be used, such as" in caplog.text
+        assert "b" not in read_features(output)
 
     def test_a_value_that_is_not_finite_is_refused_by_file_and_segment(self, make_params, write, arrays, output):
         arrays["c"][4, 100] = np.nan

@@ -49,6 +49,21 @@ class TestReading:
     def path(self, tmp_path) -> Path:
         return tmp_path / "visual_feature.h5"
 
+    def test_chunks_that_would_fill_the_memory_are_refused(self, path, monkeypatch):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("avadataset", (400, 2, 3, 3, 4), "float64", chunks=(400, 2, 3, 3, 4))
+        monkeypatch.setattr("pipeline.released_files.LARGEST_CHUNK_BYTES", 200_000)
+        with pytest.raises(
+            ShardError, match=r"expected chunks of at most .*, found \(400, 2, 3, 3, 4\) of .* MiB; write it"
+        ):
+            ReleasedFile(path, "visual", 2)
+
+    def test_a_data_set_without_any_value_is_refused(self, path):
+        with h5py.File(path, "w") as file:
+            file["avadataset"] = h5py.Empty("float64")
+        with pytest.raises(ShardError, match=r"expected rows \(T, \.\.\.\) of float16, float32 or float64, found \(\)"):
+            ReleasedFile(path, "visual", 2)
+
     @pytest.mark.parametrize("chunks", [None, (1, 2, 3, 3, 4), (7, 1, 3, 3, 2), (50, 2, 1, 1, 4)])
     @pytest.mark.parametrize("block_bytes", [1, 5 * 2 * 36 * 8, 2**25])
     def test_rows_are_the_same_however_they_are_stored_and_read(self, block_bytes, chunks, path, monkeypatch):

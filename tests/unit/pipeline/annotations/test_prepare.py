@@ -91,6 +91,20 @@ def test_released_features_need_no_videos(
     assert audit["missing_videos"]["items"] == (["b"] if with_video else [])
 
 
+@pytest.mark.parametrize("name", ["visual_feature.h5", "features"])
+def test_released_files_that_lie_there_unused_are_pointed_out(
+    dataset_params, write_ave, tmp_path: Path, caplog, name: str
+) -> None:
+    raw = write_ave(ROWS)
+    with caplog.at_level(logging.INFO):
+        prepare(dataset_params(), raw, tmp_path / "out")
+        assert "features.source" not in caplog.text
+        (raw / name).mkdir()
+        prepare(dataset_params(), raw, tmp_path / "out")
+    assert "none of them in" in caplog.text
+    assert "(features lie there: features.source: released uses them)" in caplog.text
+
+
 def test_faulty_annotations_write_nothing(dataset_params, write_ave, tmp_path: Path) -> None:
     raw = write_ave(["Bark&../b&good&0&10"])
     with pytest.raises(AnnotationError):

@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import pickle
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -262,6 +263,24 @@ def test_an_array_of_all_labels_has_the_shape_of_the_table(read, raw: Path, shap
         AnnotationError, match=r"labels\.npy: expected shape \(3, 10\), rows of the table by .*, found \("
     ):
         read({"labels.json": None})
+
+
+def test_a_huge_array_is_no_label_and_is_not_turned_into_a_list(read, raw: Path) -> None:
+    (raw / "labels").mkdir()
+    for id_ in EVENTS:
+        np.save(raw / "labels" / f"{id_}.npy", np.zeros(10_000_000 if id_ == "a" else 10, np.int8))
+    tracemalloc.start()
+    with pytest.raises(AnnotationError, match=r"line 3: .* found 'an array of shape \(10000000,\)'; use the"):
+        read({"labels.json": None})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6, "eight bytes and more per value"
+
+
+def test_a_key_that_stands_twice_in_a_file_is_refused(read) -> None:
+    text = json.dumps(LABELS).replace("}", ', "a": [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]}')
+    with pytest.raises(AnnotationError, match=r"labels\.json: expected every key once, found 'a' twice"):
+        read({"labels.json": text})
 
 
 def test_faults_of_rows_and_labels_are_reported_together(read) -> None:

@@ -58,6 +58,7 @@ MAPS = np.maximum(np.random.default_rng(0).normal(size=(2, 1, 7, 7, 512)), 0).as
         (MAPS, "VGG19 block5_pool maps after the final ReLU: not quantised; stored as float32"),
         (NORMAL[..., :29], "segments of shape (29,), which no recipe makes; stored as float32"),
         ((NORMAL > 0) * 1.0, "no features: hardly any different values"),
+        (np.full_like(NORMAL, np.nan), f"unusable: {NORMAL.size} values are NaN or infinite"),
     ],
 )
 def test_the_conclusion_says_what_the_values_are(rows, sentence, write_released):
