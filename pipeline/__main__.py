@@ -11,6 +11,7 @@ if __name__ == "__main__":
     except PipelineError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno is None:
             raise
-        sys.exit(f"error: {error.filename}: {error.strerror}")
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {place}{error.strerror}")

@@ -1,9 +1,10 @@
 """What ``python -m pipeline predict`` does: any number of videos, one after the other, and their predictions out."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -14,7 +15,7 @@ from pipeline.errors import MediaError, ParamsError, PipelineError, explain
 from pipeline.files import write_text
 from pipeline.prediction.events import VideoPrediction
 from pipeline.prediction.localizing import localize_video
-from pipeline.prediction.network import Model, WeightFiles, load_model
+from pipeline.prediction.network import Model, WeightFiles, load_model, weights_file
 from pipeline.prediction.output import Failure, printable, table_header, table_rows, to_csv, to_json, to_vtt
 from pipeline.report.palette import colours
 
@@ -43,7 +44,8 @@ def predict_files(
 ) -> int:
     """Predict the events of videos, print a table and write what is asked for.
 
-    A file that cannot be used costs one line on standard error, the others are done.
+    A file that cannot be used, or an output of it that cannot be written, costs one line on standard error; the others
+    are done. Interrupted, what is known of the finished ones is written all the same.
 
     Parameters
     ----------
@@ -59,17 +61,21 @@ def predict_files(
     Returns
     -------
     int
-        How many of the videos could not be used.
+        How many of the videos could not be used, or not be written in every form that is asked for.
 
     Raises
     ------
     ParamsError
-        If two outputs would go to one place, or an output would replace a video.
+        If two outputs would go to one place, or an output would replace a video or weights.
     PipelineError
         If the model cannot be used.
     """
     stems = output_stems(videos)
-    _require_room(videos, stems, targets)
+    _require_room(
+        [*videos, weights_file(model), *(file for file in (files.visual, files.audio, files.pca) if file)],
+        stems,
+        targets,
+    )
     loaded = load_model(model, files, choose_device(device))
     for warning in loaded.warnings:
         _warn(warning)
@@ -80,20 +86,33 @@ def predict_files(
         typer.echo(f"\n{table_header(videos)}")
     predictions: list[VideoPrediction] = []
     failures: list[Failure] = []
-    for path, stem in zip(videos, stems, strict=True):
-        try:
-            with _progress(path) as report:
-                prediction = localize_video(loaded, path, report)
-            _write_folders(prediction, stem, loaded, targets)
-        except (PipelineError, MemoryError) as error:
-            failures.append(_failure(path, error))
-            typer.echo(f"error: {printable(path)}: {printable(failures[-1].message)}", err=True)
-            continue
-        predictions.append(prediction)
-        for warning in prediction.warnings:
-            _warn(f"{path}: {warning}")
-        if targets.is_table_printed:
-            typer.echo("\n".join(table_rows(prediction, videos)))
+    try:
+        for path, stem in zip(videos, stems, strict=True):
+            try:
+                with _progress(path) as report:
+                    prediction = localize_video(loaded, path, report)
+            except (PipelineError, MemoryError) as error:
+                _fail(failures, _failure(path, error))
+                continue
+            predictions.append(prediction)
+            for warning in prediction.warnings:
+                _warn(f"{path}: {warning}")
+            if targets.is_table_printed:
+                typer.echo("\n".join(table_rows(prediction, videos)))
+            for target, write in _writers(prediction, stem, loaded, targets):
+                try:
+                    write()
+                except (PipelineError, MemoryError, OSError) as error:
+                    _fail(failures, Failure(path, "output", f"{printable(target)}: {_reason(error)}"))
+    finally:
+        _write_files(targets, loaded, predictions, failures)
+    return len({failure.path for failure in failures})
+
+
+def _write_files(
+    targets: Targets, loaded: Model, predictions: Sequence[VideoPrediction], failures: Sequence[Failure]
+) -> None:
+    """Write what is said of all videos together."""
     texts = {
         targets.json: to_json(loaded.facts(), loaded.notice, loaded.warnings, predictions, failures),
         targets.csv: to_csv(predictions, loaded.notice),
@@ -101,9 +120,25 @@ def predict_files(
     for target, text in texts.items():
         if target == STDOUT:
             typer.echo(text, nl=False)
+        elif target is not None and target.exists() and not target.is_file():  # a pipe or a device
+            target.write_text(text, encoding="utf-8")
         elif target is not None:
-            write_text(target, text)
-    return len(failures)
+            try:
+                write_text(target, text)
+            except OSError as error:
+                remedy = "make room, or name another place"
+                raise PipelineError(
+                    explain(printable(target), expected="to write it", found=_reason(error), remedy=remedy)
+                ) from error
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or "memory is too small"
+
+
+def _fail(failures: list[Failure], failure: Failure) -> None:
+    failures.append(failure)
+    typer.echo(f"error: {printable(failure.path)}: {printable(failure.message)}", err=True)
 
 
 def output_stems(videos: Sequence[Path]) -> list[str]:
@@ -126,49 +161,63 @@ def output_stems(videos: Sequence[Path]) -> list[str]:
     return stems
 
 
-def _require_room(videos: Sequence[Path], stems: Sequence[str], targets: Targets) -> None:
-    """Refuse outputs that would collide, before any work, and make the folders."""
+def _require_room(inputs: Sequence[Path], stems: Sequence[str], targets: Targets) -> None:
+    """Refuse outputs that would collide with one another or replace an input, before any work; make the folders."""
     folders = {".vtt": targets.vtt, ".png": targets.picture, ".mp4": targets.render}
     written = [folder / f"{stem}{ending}" for ending, folder in folders.items() if folder for stem in stems]
-    written += [file for file in (targets.json, targets.csv) if file]
-    own = {video.absolute() for video in videos} | {video.resolve() for video in videos}
+    files = [file for file in (targets.json, targets.csv) if file and file != STDOUT]
+    written += files
+    own = {path.absolute() for path in inputs} | {path.resolve() for path in inputs}
     for path in written:
         if path.absolute() in own or path.resolve() in own:
             raise ParamsError(
                 explain(
                     printable(path),
-                    expected="an output beside the videos",
-                    found="one of the videos, which it would replace",
-                    remedy="name another folder",
+                    expected="an output beside videos and weights",
+                    found="one of them, which it would replace",
+                    remedy="name another place",
                 )
             )
-    if targets.json is not None and targets.json == targets.csv:
+    is_one_place = len(files) == 2 and files[0].resolve() == files[1].resolve()
+    if is_one_place or targets.json == targets.csv == STDOUT:
         raise ParamsError(
             explain(
                 "--json, --csv", expected="two places", found=printable(targets.json), remedy="name another for one"
             )
         )
+    for file in files:
+        if file.is_dir():
+            raise ParamsError(explain(printable(file), expected="a file", found="a folder", remedy="name a file in it"))
+        file.parent.mkdir(parents=True, exist_ok=True)
     for folder in folders.values():
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise ParamsError(
+                explain(printable(folder), expected="a folder", found="a file", remedy="name another place")
+            )
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
 
-def _write_folders(prediction: VideoPrediction, stem: str, model: Model, targets: Targets) -> None:
-    """Write the files of one video."""
+def _writers(
+    prediction: VideoPrediction, stem: str, model: Model, targets: Targets
+) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Yield the files of one video, and what writes each."""
     of = colours(tuple(model.checkpoint.categories))
     notes = [_describe(model), *([model.notice] if model.notice else [])]
     if targets.vtt:
-        write_text(targets.vtt / f"{stem}.vtt", to_vtt(prediction, _describe(model), model.notice))
+        vtt = targets.vtt / f"{stem}.vtt"
+        yield vtt, partial(write_text, vtt, to_vtt(prediction, _describe(model), model.notice))
     if targets.picture:
         from pipeline.prediction.picture import save_picture  # matplotlib takes a second to import
 
-        target = targets.picture / f"{stem}.png"
-        save_picture(prediction, target, segments_per_row=model.num_segments, colours=of, notes=notes)
+        png = targets.picture / f"{stem}.png"
+        yield png, partial(save_picture, prediction, png, segments_per_row=model.num_segments, colours=of, notes=notes)
     if targets.render:
         from pipeline.prediction.render import render_video
 
+        mp4 = targets.render / f"{stem}.mp4"
         remark = "random weights" if model.notice else ""
-        render_video(prediction, targets.render / f"{stem}.mp4", colours=of, remark=remark)
+        yield mp4, partial(render_video, prediction, mp4, colours=of, remark=remark)
 
 
 def _describe(model: Model) -> str:

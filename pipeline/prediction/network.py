@@ -140,6 +140,11 @@ class Model:
         }
 
 
+def weights_file(path: Path) -> Path:
+    """Return the file of weights that a model's path means: of a train stage's folder, those selected on validation."""
+    return path / SELECTIONS["val"] if path.is_dir() else path
+
+
 def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
     """Read trained weights and build the networks of their features.
 
@@ -158,7 +163,7 @@ def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
     WeightsError
         If weights of a feature network are missing, cannot be fetched, or are others than those of the recipe.
     """
-    path = path / SELECTIONS["val"] if path.is_dir() else path
+    path = weights_file(path)
     checkpoint, network = load_checkpoint(path, device)
     warnings = [_released_warning(path, checkpoint)] if _is_released(checkpoint) else []
     params = feature_params(path, checkpoint, files)

@@ -31,6 +31,7 @@ from pipeline.report.palette import GREY, HUES, Colour
 from pipeline.report.thumbnails import choose_frames
 
 MAX_ROWS = 12
+MAX_HEIGHT = 640  # of a picture that is a sliver
 THUMBNAIL_WIDTH = 160
 DOTS_PER_INCH = 110
 
@@ -102,7 +103,7 @@ def _thumbnails(prediction: VideoPrediction, num_shown: int) -> list[np.ndarray 
 
 def _shrink(frame: np.ndarray) -> np.ndarray:
     image = Image.fromarray(frame)
-    height = max(1, round(image.height * THUMBNAIL_WIDTH / image.width))
+    height = min(max(1, round(image.height * THUMBNAIL_WIDTH / image.width)), MAX_HEIGHT)
     return np.asarray(image.resize((THUMBNAIL_WIDTH, height), Image.Resampling.BOX))
 
 

@@ -14,7 +14,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.errors import MediaError
+from pipeline.errors import MediaError, PipelineError
 from pipeline.files import atomic_write
 from pipeline.media import Timeline, open_container, read_frames, read_timeline, read_waveform
 from pipeline.prediction.attention import attention_map, blend, enlarge
@@ -67,7 +67,7 @@ def render_video(prediction: VideoPrediction, path: Path, *, colours: Mapping[st
             with av.open(f"file:{temporary}", "w", format="mp4", options=options) as target:
                 _write(prediction, timeline, iter(sorted(shapes)), screen, source, target)
     except av.error.FFmpegError as error:
-        raise MediaError("undecodable", f"{prediction.path.name}: rendering fails: {error.strerror}") from error
+        raise PipelineError(f"rendering fails: {error.strerror}") from error
 
 
 def _write(

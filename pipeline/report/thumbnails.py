@@ -20,6 +20,7 @@ from pipeline.audio_frontend import (
 from pipeline.media import Timeline, read_frames, read_timeline, read_waveform
 from pipeline.segments import NO_FRAME, frame_indices_by_time
 
+MAX_HEIGHT = 640  # of a picture that is a sliver
 THUMBNAIL_WIDTH = 144
 """In pixels; the height follows from the video, which is shown whole, as the network sees it."""
 
@@ -92,7 +93,7 @@ def read_sound(path: Path, *, num_seconds: float) -> Sound:
 
 def _shrink(frame: np.ndarray) -> Thumbnail:
     image = Image.fromarray(frame)
-    height = max(1, round(image.height * THUMBNAIL_WIDTH / image.width))
+    height = min(max(1, round(image.height * THUMBNAIL_WIDTH / image.width)), MAX_HEIGHT)
     small = image.resize((THUMBNAIL_WIDTH, height), Image.Resampling.BOX)
     return Thumbnail(_encode_webp(small), THUMBNAIL_WIDTH, height)
 

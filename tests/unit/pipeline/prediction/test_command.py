@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.errors import CheckpointError, ParamsError, PipelineError
 from pipeline.prediction.command import STDOUT, Targets, output_stems, predict_files
+from pipeline.prediction.events import VideoPrediction
+from pipeline.prediction.localizing import localize_video
 from pipeline.prediction.network import WeightFiles
 
 NONE = WeightFiles()
@@ -122,14 +124,61 @@ def test_random_weights_are_announced_above_the_table(
 def test_no_output_replaces_a_video(videos: list[Path], tmp_path: Path) -> None:
     before = videos[0].read_bytes()
     (tmp_path / "link").symlink_to(videos[0].parent)
+    weights = tmp_path / "w.h5"
     for targets in (
         Targets(render=videos[0].parent),
         Targets(render=tmp_path / "link"),
         Targets(json=videos[0]),
+        Targets(csv=weights),
     ):
-        with pytest.raises(ParamsError, match="one of the videos, which it would replace"):
-            predict_files(videos, MODEL, targets, files=NONE, device="cpu")
+        with pytest.raises(ParamsError, match="beside videos and weights, found one of them, which it would replace"):
+            predict_files(videos, MODEL, targets, files=WeightFiles(weights, None, None), device="cpu")
     assert videos[0].read_bytes() == before
+
+
+@pytest.mark.usefixtures("use_model")
+def test_places_that_cannot_be_written_to_are_refused_before_any_work(videos: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for targets, message in (
+        (Targets(json=tmp_path), "expected a file, found a folder"),
+        (Targets(vtt=tmp_path / "file"), "expected a folder, found a file"),
+        (Targets(tmp_path / "same", tmp_path / "x/../same"), "--json, --csv: expected two places"),
+    ):
+        with pytest.raises(ParamsError, match=message):
+            predict_files(videos, tmp_path / "no model", targets, files=NONE, device="cpu")
+
+
+@pytest.mark.usefixtures("use_model")
+def test_an_output_that_fails_costs_neither_the_prediction_nor_the_other_videos(
+    videos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    (out / "clip.vtt").mkdir(parents=True)
+    targets = Targets(json=out / "a.json", vtt=out)
+    assert predict_files([videos[0], videos[3]], MODEL, targets, files=NONE, device="cpu") == 1
+    document = json.loads((out / "a.json").read_text())
+    assert [video["file"] for video in document["videos"]] == [str(videos[0]), str(videos[3])]
+    assert [(error["file"], error["reason"]) for error in document["errors"]] == [(str(videos[0]), "output")]
+    assert (out / "clip-2.vtt").is_file()
+    captured = capsys.readouterr()
+    assert captured.err == f"error: {videos[0]}: {out / 'clip.vtt'}: Is a directory\n"
+    assert str(videos[0]) in captured.out
+
+
+@pytest.mark.usefixtures("use_model")
+def test_what_is_finished_is_written_after_ctrl_c(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt_the_second(*arguments: object) -> VideoPrediction:
+        if arguments[1] == videos[3]:
+            raise KeyboardInterrupt
+        return localize_video(*arguments)
+
+    monkeypatch.setattr("pipeline.prediction.command.localize_video", interrupt_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        predict_files([videos[0], videos[3]], MODEL, Targets(json=tmp_path / "a.json"), files=NONE, device="cpu")
+    document = json.loads((tmp_path / "a.json").read_text())
+    assert [video["file"] for video in document["videos"]] == [str(videos[0])]
 
 
 @pytest.mark.usefixtures("use_model")

@@ -1,11 +1,12 @@
 import io
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.errors import MediaError
-from pipeline.report.thumbnails import NUM_WAVEFORM_COLUMNS, THUMBNAIL_WIDTH, read_sound, read_thumbnails
+from pipeline.report.thumbnails import MAX_HEIGHT, NUM_WAVEFORM_COLUMNS, THUMBNAIL_WIDTH, read_sound, read_thumbnails
 
 
 def brightness(picture):
@@ -66,3 +67,16 @@ class TestSound:
         path = make_clip(tmp_path / "clip.mp4", 1, has_audio=False)
         with pytest.raises(MediaError, match="no audio"):
             read_sound(path, num_seconds=4.0)
+
+
+def test_a_picture_that_is_a_sliver_stays_within_what_the_format_can_hold(tmp_path):
+    path = tmp_path / "sliver.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 16, 2000, "yuv420p"
+        for _ in range(5):
+            frame = av.VideoFrame.from_ndarray(np.full((2000, 16, 3), 90, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (picture,) = read_thumbnails(path, num_segments=1, segment_seconds=1.0)
+    assert (picture.width, picture.height) == (THUMBNAIL_WIDTH, MAX_HEIGHT)
