@@ -1,0 +1,37 @@
+"""What each row is trained with: validated for all rows at once, before anything is trained.
+
+DVC trains a row again when the row's file changes: not when another method's setting did, not when a comment in the
+code did. It also keeps the list of what a training depends on short; with every module and setting in each of 150
+items, DVC itself would take half an hour.
+"""
+
+from pipeline.errors import ParamsError
+from pipeline.files import source_fingerprint
+from pipeline.params import Params
+from pipeline.tables.definitions import Definitions, resolve_row, select_rows, values_of
+from pipeline.tables.plans import Plan
+from pipeline.tables.selection import TablesParams
+from pipeline.training import CODE as TRAINING_CODE
+
+CODE = (*TRAINING_CODE, "pipeline/tables/records.py", "pipeline/tables/running.py")
+
+
+def plan_rows(params: Params, definitions: Definitions, selection: TablesParams) -> dict[str, Plan]:
+    """Return the plans of the selected rows, and of every method as ``params.yaml`` has it.
+
+    Raises
+    ------
+    ParamsError
+        If an ablation is not defined; or naming all faulty rows.
+    """
+    code = source_fingerprint(*CODE)
+    plans, faults = {}, []
+    for name in dict.fromkeys([*definitions.methods, *select_rows(definitions, selection)]):
+        try:
+            resolved = resolve_row(params, name, definitions.rows[name], selection.num_epochs)
+            plans[name] = Plan(name, values_of(resolved), code)
+        except ParamsError as error:
+            faults.append(str(error))
+    if faults:
+        raise ParamsError("; ".join(faults))
+    return plans

@@ -1,0 +1,103 @@
+"""Train one row with one seed, as the train stage would, and count per video what it gets right."""
+
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from pipeline.annotations.manifest import SPLITS
+from pipeline.checkpoints import SELECTIONS, load_checkpoint
+from pipeline.dataset import Dataset, load_dataset
+from pipeline.devices import choose_device
+from pipeline.errors import PipelineError, TrainingError
+from pipeline.inference import ARITHMETIC, predict_each, reproducible
+from pipeline.loading import open_store
+from pipeline.metrics import VideoCounts, predict_segments, segment_accuracy, video_counts
+from pipeline.params import Params
+from pipeline.tables.overriding import override
+from pipeline.tables.plans import Plan
+from pipeline.tables.records import Counts, Record, failed, write_record
+from pipeline.training import train
+
+logger = logging.getLogger(__name__)
+
+
+def run_row(params: Params, plan: Plan, seed: int, prepared: Path, features: Path, output: Path) -> None:
+    """Write the record of one training; one that fails has a record, too, with the reason.
+
+    What the main graph or an earlier run has trained with the same settings is found in its scratch store.
+
+    Parameters
+    ----------
+    params : Params
+        What the plan does not say: the data set, its recipes, and how the machine is used.
+    plan : Plan
+    seed : int
+    prepared, features : Path
+        As :func:`pipeline.dataset.load_dataset`.
+    output : Path
+        Gets ``record.json`` and ``counts.csv``.
+
+    Raises
+    ------
+    PipelineError
+        If data, params or the machine would let no row be trained.
+    """
+    params = override(params, {**plan.values, "train.seed": seed, "train.num_seeds": 1}, subject=f"row {plan.row}")
+    dataset = load_dataset(params, prepared, features)
+    dataset.require_clips(*SPLITS)
+    device = choose_device(params.train.device)
+    counts = None
+    try:
+        with TemporaryDirectory() as weights:
+            train(params.train, dataset, Path(weights), device)
+            record, counts = _score(plan.row, seed, Path(weights), dataset, device)
+    except (PipelineError, OSError) as error:
+        if not isinstance(error, TrainingError):
+            raise
+        record = failed(plan.row, seed, str(error))
+    except Exception as error:  # Whatever it is, the other rows should not wait for it.
+        logger.exception("row %s, seed %d failed", plan.row, seed)
+        record = failed(plan.row, seed, f"{type(error).__name__}: {error}")
+    write_record(output, record, counts)
+    if record.reason:
+        logger.warning("row %s, seed %d has no score: %s", plan.row, seed, record.reason)
+
+
+def _score(row: str, seed: int, weights: Path, dataset: Dataset, device: torch.device) -> tuple[Record, Counts]:
+    """Score the weights on the test split: those selected on validation, and those selected on test."""
+    pairs = [load_checkpoint(weights / SELECTIONS[split], device) for split in ("val", "test")]
+    (best, network), (best_on_test, network_on_test) = pairs
+    arithmetic = ARITHMETIC[best.precision]
+    test = dataset.test
+    with reproducible(), open_store(dataset, "stream", device, arithmetic.network, num_workers=0) as store:
+        answers = predict_each([network, network_on_test], test.clips, store, arithmetic)
+    truth, valid = test.truth.numpy(), test.has_media.numpy()
+    counts: list[VideoCounts] = []
+    for checkpoint, outputs in zip((best, best_on_test), answers, strict=True):
+        predicted = predict_segments(outputs.event_logits, outputs.category_logits, valid=valid)
+        counts.append(video_counts(predicted, truth, test.clips.video_ids))
+        logger.info(
+            "test: %.2f %% of segments with epoch %d, the best on %s",
+            segment_accuracy(predicted, truth),
+            checkpoint.epoch,
+            checkpoint.selected_on,
+        )
+    selected, on_test = counts
+    record = Record(
+        row=row,
+        seed=seed,
+        reason="",
+        num_clips=len(test),
+        num_clips_expected=test.num_expected,
+        best_epoch=best.epoch or 0,
+        test_selected_epoch=best_on_test.epoch or 0,
+        weights={folder.index.modality: _origin(folder.index.recipe) for folder in (dataset.visual, dataset.audio)},
+    )
+    return record, Counts(selected.video_ids, selected.total, selected.correct, on_test.correct)
+
+
+def _origin(recipe: dict[str, object]) -> str:
+    """Return what features were made with: the name of the weights, or that they were released."""
+    return str(recipe.get("weights", recipe.get("source")))

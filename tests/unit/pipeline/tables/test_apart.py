@@ -1,0 +1,42 @@
+"""Work in a process of its own; what is run is from the standard library, which the other process can import."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from pipeline.tables.apart import run_apart
+
+
+def test_work_that_returns_leaves_no_word() -> None:
+    assert run_apart(partial(time.sleep, 0)) == ""
+
+
+def test_what_work_raises_comes_back() -> None:
+    with pytest.raises(FileNotFoundError, match="/absent"):
+        run_apart(partial(os.listdir, "/absent"))
+    with pytest.raises(SystemExit, match="3"):
+        run_apart(partial(sys.exit, 3))
+
+
+def test_work_that_is_killed_says_by_what() -> None:
+    assert run_apart(partial(signal.raise_signal, signal.SIGKILL)) == "killed by SIGKILL: often memory had run out"
+    assert run_apart(partial(signal.raise_signal, signal.SIGABRT)) == "killed by SIGABRT"
+
+
+def test_work_that_ends_its_process_says_so() -> None:
+    assert run_apart(partial(os._exit, 3)) == "ended with exit code 3"
+
+
+def test_an_interrupt_ends_the_work_too() -> None:
+    interrupt = partial(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
+    timer = threading.Timer(1, interrupt)
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_apart(partial(time.sleep, 100))
+    assert time.monotonic() - started < 90

@@ -1,0 +1,85 @@
+"""``tables/dvc.yaml`` against the code, as tests/unit/test_graph.py does for the main graph."""
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.params import load_params
+from pipeline.tables.definitions import load_definitions
+from pipeline.tables.planning import CODE
+from pipeline.tables.selection import load_selection
+
+ROOT = Path(__file__).resolve().parents[4]
+MAIN = runpy.run_path(str(ROOT / "tests/unit/test_graph.py"))
+STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "tables/dvc.yaml")["stages"]
+MATRICES = ("methods", "ablations")
+
+
+def reached(stage: str) -> set[str]:
+    return MAIN["reached_files"](ROOT / f"stages/{stage}.py")
+
+
+def code_of(stage: str) -> set[str]:
+    return {dep for dep in STAGES[stage]["deps"] if dep.startswith(MAIN["PACKAGES"])}
+
+
+def test_plan_depends_on_the_code_of_every_training_and_render_on_its_own() -> None:
+    assert code_of("plan") == reached("table_plan") | reached("table_run")
+    assert code_of("render") == reached("table_render")
+
+
+@pytest.mark.parametrize("stage", MATRICES)
+def test_a_training_depends_on_data_and_its_plan_which_holds_the_code(stage: str) -> None:
+    assert code_of(stage) == set()
+    assert "params" not in STAGES[stage]
+    (plan,) = (dep for dep in STAGES[stage]["deps"] if "/plan/" in dep)
+    assert plan.startswith(f"{STAGES['plan']['outs'][0]}/")
+    assert set(CODE) <= reached("table_run")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_path_on_a_command_line_is_a_dependency_a_params_file_or_an_output(stage: str) -> None:
+    body = STAGES[stage]
+    assert body["wdir"] == ".."
+    params = [entry for entry in body.get("params", []) if isinstance(entry, dict)]
+    entries = [*body["deps"], *body["outs"], *(file for entry in params for file in entry)]
+    for path in re.findall(r"--(?!seed)\w+ (\S+)", body["cmd"]):
+        assert any(entry == path or entry.startswith(f"{path}/") for entry in entries), path
+
+
+def test_what_a_stage_reads_of_the_params_is_listed() -> None:
+    assert STAGES["plan"]["params"] == ["train", {"tables/selection.yaml": ["tables"]}]
+    assert STAGES["render"]["params"] == ["dataset", "evaluate", {"tables/selection.yaml": ["tables"]}]
+    read = "".join((ROOT / f"pipeline/tables/{name}.py").read_text() for name in ("rendering", "building", "scores"))
+    assert set(re.findall(r"\bparams\.(dataset|features|visual|audio|train|report|evaluate)\b", read)) == {
+        "dataset",
+        "evaluate",
+    }
+
+
+def test_rows_are_where_their_plans_are_looked_for() -> None:
+    definitions = load_definitions(ROOT / "tables/rows.yaml")
+    item = {"method": "psp", "supervision": "full", "row": "psa_v", "seed": "7"}
+    places = {}
+    for stage in MATRICES:
+        place = STAGES[stage]["outs"][0]
+        for key, value in item.items():
+            place = place.replace(f"${{item.{key}}}", value)
+        places[stage] = Path(place).name
+    assert places == {"methods": "psp_full-7", "ablations": "psa_v-7"}
+    assert {"psp_full", "psa_v"} <= set(definitions.rows)
+
+
+def test_nothing_of_the_tables_is_part_of_the_main_graph() -> None:
+    main = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+    assert [dep for body in main.values() for dep in body["deps"] if "tables" in dep] == []
+
+
+def test_names_of_selected_ablations_exist() -> None:
+    selection = load_selection(ROOT / "tables/selection.yaml")
+    assert set(selection.ablations) <= set(load_definitions(ROOT / "tables/rows.yaml").ablations)
+    assert load_params(ROOT / "data/ave/preset.yaml").dataset.split == "official"

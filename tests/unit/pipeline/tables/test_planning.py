@@ -1,0 +1,71 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ParamsError, PipelineError
+from pipeline.tables.definitions import Definitions, load_definitions
+from pipeline.tables.planning import CODE, plan_rows
+from pipeline.tables.plans import load_plan, load_plans, write_plans
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def test_a_plan_changes_with_what_its_row_reads_alone(
+    shipped: Definitions, make_params: Callable, select: Callable
+) -> None:
+    def changed(**changes: object) -> set[str]:
+        before, after = (plan_rows(params, shipped, selection) for params in (make_params(), make_params(**changes)))
+        return {row for row in before if before[row] != after[row]}
+
+    selection = select(ablations=["psa_v", "tau_050"])
+    assert changed(**{"train.psp.full.tau": 0.05}) == {"psp_full"}
+    assert changed(**{"train.cpsp.full.tau": 0.05}) == {"cpsp_full", "psa_v"}, "tau_050 has its own"
+    assert changed(**{"train.weak.background_clips": False}) == {
+        f"{method}_weak" for method in ("avel", "avsdn", "cmran", "psp", "cpsp", "sspsp")
+    }
+    assert changed(**{"train.seed": 9, "train.device": "cpu", "report.num_clips": 1, "train.method": "psp"}) == set()
+    assert "psp_full" in changed(**{"train.precision": "float64"})
+
+
+def test_plans_are_of_the_selected_rows_and_all_methods(shipped: Definitions, plan: Callable, select: Callable) -> None:
+    assert set(plan(shipped, select())) == set(shipped.methods)
+    assert set(plan(shipped, select(ablations=["psa_v"]))) == {*shipped.methods, "psa_v"}
+
+
+def test_all_faulty_rows_are_named_before_anything_is_trained(
+    rows_file: Callable, make_params: Callable, select: Callable
+) -> None:
+    row = {"label": "x", "method": "cpsp", "supervision": "full"}
+    ablations = {
+        "first": {**row, "changes": {"train.cpsp.full.tua": 0.1}},
+        "second": {**row, "changes": {"train.cpsp.full.tau": 7}},
+    }
+    table = {"title": "x", "base": "cpsp_full", "rows": ["first", "second", "cpsp_full"]}
+    definitions = load_definitions(rows_file(ablations, {"t": table}))
+    selection = select(ablations=["first", "second"])
+    with pytest.raises(ParamsError, match=r"row first has 1 .*full\.tua: .*; .*row second has 1 .*full\.tau") as error:
+        plan_rows(make_params(), definitions, selection)
+    assert "\n" not in str(error.value)
+    assert plan_rows(make_params(), definitions, select()), "rows that are not selected may be unfinished"
+
+
+def test_a_plan_is_read_back_as_it_was_written(
+    tmp_path: Path, shipped: Definitions, plan: Callable, select: Callable
+) -> None:
+    plans = plan(shipped, select())
+    write_plans(plans, tmp_path)
+    assert load_plans(tmp_path) == plans
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"row": "x"}'])
+def test_a_plan_that_is_missing_or_damaged_says_what_to_run(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(PipelineError, match=r"x\.json: expected the plan of a row.*dvc repro tables/dvc\.yaml"):
+        load_plan(path)
+
+
+def test_the_code_behind_a_plan_exists() -> None:
+    assert [file for file in CODE if not (ROOT / file).is_file()] == []
