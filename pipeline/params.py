@@ -5,8 +5,9 @@ refused, all faults are reported at once, each by its full key. The file is read
 (under YAML 1.1 ``on`` would be a truth value and ``1e-05`` a text).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from ruamel.yaml import YAML
@@ -21,6 +22,7 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
+RowName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 MethodName = Literal["avel", "avsdn", "cmran", "psp", "cpsp", "sspsp"]
 Supervision = Literal["full", "weak"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
@@ -272,6 +274,23 @@ class ReportParams(Section):
     num_clips: Count
 
 
+class TablesParams(Section):
+    """The rows of the paper's tables that are trained, each with every seed; `num_epochs` counts for all of them."""
+
+    methods: Annotated[list[MethodName], Field(min_length=1)]
+    supervisions: Annotated[list[Supervision], Field(min_length=1)]
+    ablations: list[RowName]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    num_epochs: Count | None
+
+    @field_validator("methods", "supervisions", "ablations", "seeds")
+    @classmethod
+    def _each_once(cls, values: list[object]) -> list[object]:
+        if len(set(values)) < len(values):
+            raise ValueError("each once")
+        return values
+
+
 class Params(Section):
     """The whole of ``params.yaml``."""
 
@@ -283,6 +302,7 @@ class Params(Section):
     train: TrainParams
     evaluate: EvaluateParams
     report: ReportParams
+    tables: TablesParams
 
     @model_validator(mode="after")
     def _continuous_patches_are_a_second_apart(self) -> Self:
@@ -319,7 +339,22 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise ParamsError(_describe(path, error)) from error
+        raise ParamsError(describe_faults(path, error)) from error
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted keys.
+
+    >>> flatten({"full": {"vpsa": {"margin": 0.2}}}, "train.cpsp.")
+    {'train.cpsp.full.vpsa.margin': 0.2}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _contradiction(key: tuple[str, ...], *, expected: str, found: object) -> ValidationError:
@@ -329,7 +364,8 @@ def _contradiction(key: tuple[str, ...], *, expected: str, found: object) -> Val
     )
 
 
-def _describe(path: Path, error: ValidationError) -> str:
+def describe_faults(subject: object, error: ValidationError) -> str:
+    """Return all faulty keys that a validation found in `subject`, in one line."""
     faults = []
     for fault in error.errors(include_url=False):
         key = ".".join(str(part) for part in fault["loc"]) or "(file)"
@@ -339,7 +375,7 @@ def _describe(path: Path, error: ValidationError) -> str:
             faults.append(f"{key}: expected no such key, found {fault['input']!r}")
         else:
             faults.append(f"{key}: {_lower_first(fault['msg'])}, found {fault['input']!r}")
-    return f"{path} has {len(faults)} faulty key{'s' * (len(faults) > 1)}: {'; '.join(faults)}"
+    return f"{subject} has {len(faults)} faulty key{'s' * (len(faults) > 1)}: {'; '.join(faults)}"
 
 
 def _lower_first(text: str) -> str:

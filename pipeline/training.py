@@ -274,7 +274,7 @@ class Run:
         means = self._descend(number)
         seconds = time.perf_counter() - started
         self.scheduler.step()
-        accuracy = {"val": self._accuracy(self.splits.val), "test": self._accuracy(self.splits.test)}
+        accuracy = {"val": self._accuracy(self.splits.val, number), "test": self._accuracy(self.splits.test, number)}
         for split, value in accuracy.items():
             best = self.best.get(split)
             if best is None or best[0].accuracy is None or value > best[0].accuracy:
@@ -399,8 +399,17 @@ class Run:
                     )
                 )
 
-    def _accuracy(self, labelled: LabelledClips) -> float:
+    def _accuracy(self, labelled: LabelledClips, number: int) -> float:
         outputs = predict(self.network, labelled.clips, self.store, self.arithmetic)
+        if not (np.isfinite(outputs.event_logits).all() and np.isfinite(outputs.category_logits).all()):
+            raise TrainingError(  # the losses were finite, and the last step was not
+                explain(
+                    f"answers of the network after epoch {number}",
+                    expected="finite numbers",
+                    found="infinity or NaN",
+                    remedy="lower the learning rate",
+                )
+            )
         valid = labelled.has_media.numpy()
         predicted = predict_segments(outputs.event_logits, outputs.category_logits, valid=valid)
         return segment_accuracy(predicted, labelled.truth.numpy())

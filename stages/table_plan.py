@@ -7,18 +7,17 @@ from pipeline.params import Params
 from pipeline.tables.definitions import load_definitions
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.plans import write_plans
-from pipeline.tables.selection import load_selection
 from stages import run_stage
 
 
 def main(arguments: argparse.Namespace, params: Params) -> None:
     """Write a file per row."""
-    plans = plan_rows(params, load_definitions(arguments.rows), load_selection(arguments.selection))
+    plans = plan_rows(params, load_definitions(arguments.rows))
     write_plans(plans, arguments.output)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rows", "selection", "output"):
+    for name in ("rows", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     run_stage(main, parser)

@@ -8,7 +8,6 @@ from pipeline.tables.definitions import load_definitions
 from pipeline.tables.plans import load_plans
 from pipeline.tables.rendering import render_tables
 from pipeline.tables.reported import load_reported
-from pipeline.tables.selection import load_selection
 from stages import run_stage
 
 
@@ -16,7 +15,6 @@ def main(arguments: argparse.Namespace, params: Params) -> None:
     """Write ``index.html``, and each table as Markdown, LaTeX and CSV."""
     render_tables(
         params=params,
-        selection=load_selection(arguments.selection),
         published=load_params(arguments.published),
         definitions=load_definitions(arguments.rows),
         plans=load_plans(arguments.plan),
@@ -28,6 +26,6 @@ def main(arguments: argparse.Namespace, params: Params) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rows", "selection", "reported", "published", "plan", "runs", "output"):
+    for name in ("rows", "reported", "published", "plan", "runs", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     run_stage(main, parser)

@@ -20,7 +20,7 @@ from pipeline.annotations.manifest import BACKGROUND, SPLITS
 from pipeline.files import write_text
 from pipeline.ledger import LARGE_OFFSET_SECONDS, LedgerSummary, OffsetSummary, count_videos
 from pipeline.media import REASONS
-from pipeline.params import Params
+from pipeline.params import Params, flatten
 from pipeline.report.calibration import Calibration, calibrate
 from pipeline.report.contact_sheets import write_contact_sheets
 from pipeline.report.explorer import Explorer, build_explorer
@@ -157,21 +157,6 @@ def show_seconds(value: float) -> str:
     '0.471 s'
     """
     return f"{value:.3g}{SPACE}s"
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with dotted keys.
-
-    >>> flatten({"full": {"vpsa": {"margin": 0.2}}})
-    {'full.vpsa.margin': 0.2}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def describe_notice(params: Params) -> str:
@@ -474,7 +459,7 @@ def _settings(params: Params) -> list[dict[str, Any]]:
     extraction that was not run had no part: they are left out, so that the page is the same whatever they are.
     """
     train = params.train
-    sections = params.model_dump(exclude={"extract": True, "train": {"device", "cache"}})
+    sections = params.model_dump(exclude={"extract": True, "train": {"device", "cache"}, "tables": True})
     if params.features.source == "released":
         sections = {name: values for name, values in sections.items() if name not in MODALITIES}
     sections["train"] = {key: value for key, value in sections["train"].items() if not isinstance(value, dict)}

@@ -7,10 +7,9 @@ number stands beside the column of the way that its authors chose, or in a note 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.params import EvaluateParams, Params, TrainParams
+from pipeline.params import EvaluateParams, Params, TrainParams, flatten
 from pipeline.statistics import Comparison, in_words
 from pipeline.tables.definitions import LABELS, Definitions, RowDefinition, TableDefinition
-from pipeline.tables.overriding import flatten
 from pipeline.tables.plans import Plan
 from pipeline.tables.reported import LEGEND, PROTOCOLS, SEGMENT_ACCURACY, Protocol, ReportedNumber
 from pipeline.tables.scores import RowScores, Score, compare_rows

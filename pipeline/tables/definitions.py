@@ -12,9 +12,9 @@ from typing import Annotated, Any, get_args
 from pydantic import Field
 
 from pipeline.errors import ParamsError, explain
-from pipeline.params import MethodName, Params, Section, Supervision
-from pipeline.tables.overriding import flatten, override
-from pipeline.tables.selection import RowName, TablesParams, load_section
+from pipeline.params import MethodName, Params, RowName, Section, Supervision, TablesParams, flatten
+from pipeline.tables.overriding import override
+from pipeline.tables.sections import load_section
 
 LABELS: dict[MethodName, str] = {
     "avel": "AVEL",

@@ -1,13 +1,12 @@
 """Params with some values replaced, by the same keys and under the same rules as ``params.yaml``."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.errors import ParamsError, explain
-from pipeline.params import Params, _describe
+from pipeline.params import Params, describe_faults
 
 
 def override(params: Params, changes: Mapping[str, object], *, subject: str) -> Params:
@@ -45,19 +44,4 @@ def override(params: Params, changes: Mapping[str, object], *, subject: str) -> 
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise ParamsError(_describe(Path(subject), error)) from error
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with dotted keys.
-
-    >>> flatten({"full": {"vpsa": {"margin": 0.2}}}, "train.cpsp.")
-    {'train.cpsp.full.vpsa.margin': 0.2}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+        raise ParamsError(describe_faults(subject, error)) from error

@@ -10,13 +10,12 @@ from pipeline.files import source_fingerprint
 from pipeline.params import Params
 from pipeline.tables.definitions import Definitions, resolve_row, select_rows, values_of
 from pipeline.tables.plans import Plan
-from pipeline.tables.selection import TablesParams
 from pipeline.training import CODE as TRAINING_CODE
 
 CODE = (*TRAINING_CODE, "pipeline/tables/records.py", "pipeline/tables/running.py")
 
 
-def plan_rows(params: Params, definitions: Definitions, selection: TablesParams) -> dict[str, Plan]:
+def plan_rows(params: Params, definitions: Definitions) -> dict[str, Plan]:
     """Return the plans of the selected rows, and of every method as ``params.yaml`` has it.
 
     Raises
@@ -26,9 +25,9 @@ def plan_rows(params: Params, definitions: Definitions, selection: TablesParams)
     """
     code = source_fingerprint(*CODE)
     plans, faults = {}, []
-    for name in dict.fromkeys([*definitions.methods, *select_rows(definitions, selection)]):
+    for name in dict.fromkeys([*definitions.methods, *select_rows(definitions, params.tables)]):
         try:
-            resolved = resolve_row(params, name, definitions.rows[name], selection.num_epochs)
+            resolved = resolve_row(params, name, definitions.rows[name], params.tables.num_epochs)
             plans[name] = Plan(name, values_of(resolved), code)
         except ParamsError as error:
             faults.append(str(error))

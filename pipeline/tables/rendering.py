@@ -21,7 +21,6 @@ from pipeline.tables.formats.page import to_page
 from pipeline.tables.plans import Plan
 from pipeline.tables.reported import ReportedNumber
 from pipeline.tables.scores import RowScores, score_row
-from pipeline.tables.selection import TablesParams
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -29,7 +28,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def render_tables(
     *,
     params: Params,
-    selection: TablesParams,
     published: Params,
     definitions: Definitions,
     plans: Mapping[str, Plan],
@@ -42,7 +40,6 @@ def render_tables(
     Parameters
     ----------
     params : Params
-    selection : TablesParams
     published : Params
         With the settings of the publications.
     definitions : Definitions
@@ -57,10 +54,9 @@ def render_tables(
     PipelineError
         If a record is damaged, or rows were scored on different videos.
     """
-    scores = {
-        row: score_row(row, runs, selection.seeds, params.evaluate) for row in select_rows(definitions, selection)
-    }
-    settings = describe_settings(published.train, plans, [definitions.rows[row] for row in scores])
+    rows = select_rows(definitions, params.tables)
+    scores = {row: score_row(row, runs, params.tables.seeds, params.evaluate) for row in rows}
+    settings = describe_settings(published.train, plans, [definitions.rows[row] for row in rows])
     results = Results(definitions, plans, scores, comparable(reported, params), settings, params.evaluate)
     caveats = describe_caveats(params, scores)
     if settings:

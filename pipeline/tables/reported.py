@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.params import Section, Supervision
-from pipeline.tables.selection import RowName, load_section
+from pipeline.params import RowName, Section, Supervision
+from pipeline.tables.sections import load_section
 
 Protocol = Literal["validation", "test", "last", "unknown"]
 

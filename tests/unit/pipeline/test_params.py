@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from pipeline.errors import ParamsError
-from pipeline.params import Params, Section, load_params
+from pipeline.params import Params, Section, flatten, load_params
 
 PRESET = Path(__file__).resolve().parents[3] / "data" / "synthetic" / "preset.yaml"
 
@@ -24,13 +24,6 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> set[str]:
         else:
             keys.add(prefix + name)
     return keys
-
-
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in content.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 CONTENT = YAML(typ="safe", pure=True).load(PRESET)
@@ -219,6 +212,22 @@ def test_continuous_patches_go_with_segments_of_one_second(seconds, load):
     assert load({**changes, "audio.alignment": "segment"}).dataset.segment_seconds == seconds
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("methods", ["pps"], r"tables\.methods\.0: expected 'avel'.*found 'pps'"),
+        ("methods", [], r"tables\.methods: .*at least 1"),
+        ("seeds", [], r"tables\.seeds: .*at least 1"),
+        ("seeds", [1, 2, 1], r"tables\.seeds: expected each once, found \[1, 2, 1\]"),
+        ("ablations", ["../x"], r"tables\.ablations\.0"),
+        ("num_epochs", 0, r"tables\.num_epochs"),
+    ],
+)
+def test_the_tables_are_chosen_by_names_and_seeds_each_once(key, value, message, load):
+    with pytest.raises(ParamsError, match=message):
+        load({f"tables.{key}": value})
+
+
 @pytest.mark.parametrize("supervision", ["full", "weak"])
 def test_more_negatives_than_a_batch_can_hold_are_refused_unless_they_are_not_used(supervision, load):
     changes = {f"train.cpsp.{supervision}.batch_size": 3, f"train.cpsp.{supervision}.vpsa.num_negatives": 3}
@@ -227,3 +236,7 @@ def test_more_negatives_than_a_batch_can_hold_are_refused_unless_they_are_not_us
     ):
         load(changes)
     load({**changes, f"train.cpsp.{supervision}.vpsa.weight": 0.0})
+
+
+def test_nested_settings_get_dotted_keys() -> None:
+    assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}

@@ -268,6 +268,15 @@ def test_a_loss_that_is_not_finite_names_the_batch(make_run: Callable, make_para
     assert len(set(told[1].split(", ")) & set(dataset.train.clips.clip_ids)) == 5
 
 
+def test_a_network_that_the_last_step_of_an_epoch_ruined_is_said_so(
+    make_run: Callable, make_params: Callable, tmp_path: Path
+) -> None:
+    settings = {"batch_size": 64, "learning_rate": 1e30, "max_gradient_norm": None}
+    params = make_params(**fast(), **{f"train.cpsp.full.{key}": value for key, value in settings.items()})
+    with pytest.raises(TrainingError, match="answers of the network after epoch 1: expected finite numbers, found"):
+        train(params.train, load(make_run(), params), tmp_path, CPU)
+
+
 def test_a_last_batch_of_one_trains_as_any_other(
     make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

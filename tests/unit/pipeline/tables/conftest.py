@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.params import Params, load_params
+from pipeline.params import Params, TablesParams, load_params
 from pipeline.tables.definitions import Definitions, load_definitions
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import Counts, Record, failed, write_record
-from pipeline.tables.selection import TablesParams
 
 ROOT = Path(__file__).resolve().parents[4]
 NUM_VIDEOS, NUM_SEGMENTS = 40, 10
@@ -59,10 +58,14 @@ def select() -> Callable[..., TablesParams]:
     return make
 
 
+def with_tables(params: Params, selection: TablesParams) -> Params:
+    return params.model_copy(update={"tables": selection})
+
+
 @pytest.fixture
 def plan(make_params: Callable[..., Params]) -> Callable[..., dict[str, Plan]]:
     """Return a maker of plans under the embedded data set's params."""
-    return lambda definitions, selection: plan_rows(make_params(), definitions, selection)
+    return lambda definitions, selection: plan_rows(with_tables(make_params(), selection), definitions)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pipeline.tables.building import (
 )
 from pipeline.tables.definitions import Definitions
 from pipeline.tables.planning import plan_rows
+from pipeline.tables.plans import Plan
 from pipeline.tables.reported import ReportedNumber
 from pipeline.tables.scores import RowScores, score_row
 
@@ -163,9 +164,12 @@ def test_the_methods_settings_are_compared_with_the_published_ones(
 
 
 def test_published_settings_need_no_note(shipped: Definitions, select: Callable, published: Params) -> None:
-    plans = plan_rows(published, shipped, select(ablations=["tau_050"]))
+    def planned(**changes: object) -> dict[str, Plan]:
+        return plan_rows(published.model_copy(update={"tables": select(**changes)}), shipped)
+
+    plans = planned(ablations=["tau_050"])
     assert describe_settings(published.train, plans, shipped.rows.values()) == {}
-    longer = plan_rows(published, shipped, select(num_epochs=46))
+    longer = planned(num_epochs=46)
     assert "num_epochs 46 (45)" in describe_settings(published.train, longer, shipped.methods.values())["avel_full"]
 
 

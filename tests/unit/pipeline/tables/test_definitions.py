@@ -1,14 +1,11 @@
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from pipeline.errors import ParamsError
-from pipeline.params import MethodName, Params, load_params
+from pipeline.params import MethodName, Params, TablesParams, load_params
 from pipeline.tables.definitions import LABELS, Definitions, load_definitions, resolve_row, select_rows, values_of
-from pipeline.tables.selection import TablesParams
 
 ROOT = Path(__file__).resolve().parents[4]
 PRESETS = sorted(ROOT.glob("data/*/preset.yaml"))
@@ -31,11 +28,15 @@ def test_every_shipped_row_can_be_trained_under_every_preset(shipped: Definition
         assert {key: values[key] for key in row.changes} == row.changes
 
 
-def test_the_docs_list_every_ablation_for_those_who_want_all(shipped: Definitions) -> None:
-    text = (ROOT / "docs/tables.md").read_text()
-    listed = YAML(typ="safe", pure=True).load(re.search(r"```yaml\n(tables:.*?)```", text, re.DOTALL)[1])["tables"]
-    assert listed["ablations"] == list(shipped.ablations)
-    assert TablesParams.model_validate(listed).methods == list(LABELS)
+def test_presets_select_all_rows_but_that_of_the_embedded_data_set(shipped: Definitions) -> None:
+    for preset in PRESETS:
+        tables = load_params(preset).tables
+        if preset.parent.name == "synthetic":
+            assert (tables.methods, tables.supervisions, tables.ablations) == (["psp", "cpsp"], ["full", "weak"], [])
+        else:
+            assert (tables.methods, tables.supervisions) == (list(LABELS), ["full", "weak"])
+            assert tables.ablations == list(shipped.ablations)
+            assert tables.num_epochs is None
 
 
 def test_the_ablations_of_the_paper_are_there(shipped: Definitions, published: Params) -> None:

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.params import load_params
 from pipeline.tables.definitions import load_definitions
 from pipeline.tables.planning import CODE
-from pipeline.tables.selection import load_selection
 
 ROOT = Path(__file__).resolve().parents[4]
 MAIN = runpy.run_path(str(ROOT / "tests/unit/test_graph.py"))
@@ -42,22 +40,22 @@ def test_a_training_depends_on_data_and_its_plan_which_holds_the_code(stage: str
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_path_on_a_command_line_is_a_dependency_a_params_file_or_an_output(stage: str) -> None:
+def test_every_path_on_a_command_line_is_a_dependency_or_an_output(stage: str) -> None:
     body = STAGES[stage]
     assert body["wdir"] == ".."
-    params = [entry for entry in body.get("params", []) if isinstance(entry, dict)]
-    entries = [*body["deps"], *body["outs"], *(file for entry in params for file in entry)]
+    entries = [*body["deps"], *body["outs"]]
     for path in re.findall(r"--(?!seed)\w+ (\S+)", body["cmd"]):
         assert any(entry == path or entry.startswith(f"{path}/") for entry in entries), path
 
 
 def test_what_a_stage_reads_of_the_params_is_listed() -> None:
-    assert STAGES["plan"]["params"] == ["train", {"tables/selection.yaml": ["tables"]}]
-    assert STAGES["render"]["params"] == ["dataset", "evaluate", {"tables/selection.yaml": ["tables"]}]
+    assert STAGES["plan"]["params"] == ["train", "tables"]
+    assert STAGES["render"]["params"] == ["dataset", "evaluate", "tables"]
     read = "".join((ROOT / f"pipeline/tables/{name}.py").read_text() for name in ("rendering", "building", "scores"))
-    assert set(re.findall(r"\bparams\.(dataset|features|visual|audio|train|report|evaluate)\b", read)) == {
+    assert set(re.findall(r"\bparams\.(dataset|features|visual|audio|train|report|evaluate|tables)\b", read)) == {
         "dataset",
         "evaluate",
+        "tables",
     }
 
 
@@ -77,9 +75,3 @@ def test_rows_are_where_their_plans_are_looked_for() -> None:
 def test_nothing_of_the_tables_is_part_of_the_main_graph() -> None:
     main = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
     assert [dep for body in main.values() for dep in body["deps"] if "tables" in dep] == []
-
-
-def test_names_of_selected_ablations_exist() -> None:
-    selection = load_selection(ROOT / "tables/selection.yaml")
-    assert set(selection.ablations) <= set(load_definitions(ROOT / "tables/rows.yaml").ablations)
-    assert load_params(ROOT / "data/ave/preset.yaml").dataset.split == "official"

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.tables.overriding import flatten, override
+from pipeline.tables.overriding import override
 
 
 def test_a_value_is_replaced_and_nothing_else(make_params: Callable) -> None:
@@ -42,7 +42,3 @@ def test_a_faulty_key_is_refused_in_one_line(make_params: Callable, key: str, va
 def test_all_faulty_keys_are_named_at_once(make_params: Callable) -> None:
     with pytest.raises(ParamsError, match=r"has 2 faulty keys: .*tau.*margin"):
         override(make_params(), {"train.cpsp.full.tau": -1, "train.cpsp.full.vpsa.margin": -1}, subject="row x")
-
-
-def test_nested_settings_get_dotted_keys() -> None:
-    assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}

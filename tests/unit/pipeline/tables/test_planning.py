@@ -11,14 +11,12 @@ from pipeline.tables.plans import load_plan, load_plans, write_plans
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def test_a_plan_changes_with_what_its_row_reads_alone(
-    shipped: Definitions, make_params: Callable, select: Callable
-) -> None:
+def test_a_plan_changes_with_what_its_row_reads_alone(shipped: Definitions, make_params: Callable) -> None:
     def changed(**changes: object) -> set[str]:
-        before, after = (plan_rows(params, shipped, selection) for params in (make_params(), make_params(**changes)))
+        before, after = (plan_rows(make_params(**selected, **more), shipped) for more in ({}, changes))
         return {row for row in before if before[row] != after[row]}
 
-    selection = select(ablations=["psa_v", "tau_050"])
+    selected = {"tables.ablations": ["psa_v", "tau_050"]}
     assert changed(**{"train.psp.full.tau": 0.05}) == {"psp_full"}
     assert changed(**{"train.cpsp.full.tau": 0.05}) == {"cpsp_full", "psa_v"}, "tau_050 has its own"
     assert changed(**{"train.weak.background_clips": False}) == {
@@ -33,9 +31,7 @@ def test_plans_are_of_the_selected_rows_and_all_methods(shipped: Definitions, pl
     assert set(plan(shipped, select(ablations=["psa_v"]))) == {*shipped.methods, "psa_v"}
 
 
-def test_all_faulty_rows_are_named_before_anything_is_trained(
-    rows_file: Callable, make_params: Callable, select: Callable
-) -> None:
+def test_all_faulty_rows_are_named_before_anything_is_trained(rows_file: Callable, make_params: Callable) -> None:
     row = {"label": "x", "method": "cpsp", "supervision": "full"}
     ablations = {
         "first": {**row, "changes": {"train.cpsp.full.tua": 0.1}},
@@ -43,11 +39,10 @@ def test_all_faulty_rows_are_named_before_anything_is_trained(
     }
     table = {"title": "x", "base": "cpsp_full", "rows": ["first", "second", "cpsp_full"]}
     definitions = load_definitions(rows_file(ablations, {"t": table}))
-    selection = select(ablations=["first", "second"])
     with pytest.raises(ParamsError, match=r"row first has 1 .*full\.tua: .*; .*row second has 1 .*full\.tau") as error:
-        plan_rows(make_params(), definitions, selection)
+        plan_rows(make_params(**{"tables.ablations": ["first", "second"]}), definitions)
     assert "\n" not in str(error.value)
-    assert plan_rows(make_params(), definitions, select()), "rows that are not selected may be unfinished"
+    assert plan_rows(make_params(), definitions), "rows that are not selected may be unfinished"
 
 
 def test_a_plan_is_read_back_as_it_was_written(

@@ -12,12 +12,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.errors import PipelineError
-from pipeline.params import Params
+from pipeline.params import Params, TablesParams
 from pipeline.tables.definitions import load_definitions
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.rendering import render_tables
 from pipeline.tables.reported import ReportedNumber, load_reported
-from pipeline.tables.selection import TablesParams
 
 ROOT = Path(__file__).resolve().parents[4]
 HOSTILE = '=1+1|<script>alert(1)</script> & "50 %" $x_1$ \\input{x} *b* `c` #~^[d]\nsecond'
@@ -41,14 +40,13 @@ def render(
         ablations: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "tables/rows.yaml")["ablations"]
         ablations["psa_v"]["label"] = label
         definitions = load_definitions(rows_file(ablations))
-        selection = selection or select(seeds=[1, 2])
+        params = params.model_copy(update={"tables": selection or select(seeds=[1, 2])})
         output = tmp_path / "rendered"
         render_tables(
             params=params,
-            selection=selection,
             published=published,
             definitions=definitions,
-            plans=plan_rows(params, definitions, selection),
+            plans=plan_rows(params, definitions),
             reported=load_reported(ROOT / "tables/reported.yaml") if reported is None else reported,
             runs=write_runs(**rows),
             output=output,
