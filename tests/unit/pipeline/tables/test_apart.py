@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -32,6 +33,15 @@ def test_work_that_ends_its_process_says_so() -> None:
     assert run_apart(partial(os._exit, 3)) == "ended with exit code 3"
 
 
+@pytest.fixture
+def is_interruptible() -> Iterator[None]:
+    """Ctrl-C does what it does in a terminal; a shell starts what it sends to the background without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("is_interruptible")
 def test_an_interrupt_ends_the_work_too() -> None:
     interrupt = partial(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
     timer = threading.Timer(1, interrupt)
