@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.annotations.manifest import load_manifest
+from pipeline.annotations.manifest import load_manifest, load_videos
 from pipeline.errors import CheckpointError, ParamsError, PipelineError, explain
 from pipeline.files import write_text
 from pipeline.ledger import count_covered, describe_in_full, summarise_ledger
@@ -174,7 +174,6 @@ def import_features(
 
     `dvc repro` does the same of data/<name>/raw where features.source is released.
     """
-    from pipeline.annotations.manifest import load_videos
     from pipeline.annotations.prepare import prepare
     from pipeline.recipes import Modality
     from pipeline.released_features import import_features as import_released
