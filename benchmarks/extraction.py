@@ -4,7 +4,7 @@ Prints frames per second of
 
 - bare: the network alone, on full batches that are already decoded and preprocessed;
 - decode: the worker processes alone, from files to resized frames;
-- pipeline: ``pipeline.extraction.extract`` from files to shards, as the stage runs it, with the start of its processes;
+- pipeline: ``pipeline.extraction.stage.extract`` from files to shards, as the stage runs it, its processes started too;
 - naive: as the AVE script does it: one video after the other, every frame decoded, converted and resized in line, one
   network call in float32 for each sample, repeated ones included;
 
@@ -31,19 +31,19 @@ import av
 import numpy as np
 import torch
 
-from models.vgg19 import VGG19
-from pipeline.annotations.manifest import VideoFile
-from pipeline.backbones.preprocessing import preprocess_torchvision
-from pipeline.decode_pool import DecodePool, default_num_workers
-from pipeline.decoding import Prepared
-from pipeline.devices import choose_device, describe_device
-from pipeline.extraction import extract
-from pipeline.files import sha256_of_file
-from pipeline.frames import resize_bilinear
-from pipeline.params import ExtractParams, VisualParams, load_params
-from pipeline.segments import frame_indices_by_number
-from pipeline.synthetic import render
-from pipeline.visual import VisualExtractor
+from models.backbones.vgg19 import VGG19
+from pipeline.core.devices import choose_device, describe_device
+from pipeline.core.files import sha256_of_file
+from pipeline.extraction.decode_pool import DecodePool, default_num_workers
+from pipeline.extraction.stage import extract
+from pipeline.features.decoding import Prepared
+from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.features.visual.frames import resize_bilinear
+from pipeline.features.visual.preprocessing import preprocess_torchvision
+from pipeline.media.segments import frame_indices_by_number
+from pipeline.params.schema import ExtractParams, VisualParams, load_params
+from pipeline.store.manifest import VideoFile
+from pipeline.synthetic.rendering import render
 
 IMAGE_SIZE = 224
 

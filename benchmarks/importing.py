@@ -21,8 +21,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipeline.annotations.manifest import VideoFile
-from pipeline.params import load_params
+from pipeline.params.schema import load_params
+from pipeline.store.manifest import VideoFile
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROW_SHAPE = (10, 7, 7, 512)
@@ -74,7 +74,7 @@ def copy(source: Path, target: Path) -> float:
 
 def measure(folder: Path, storage: str) -> None:
     """Import in this process; print seconds and peak memory as JSON."""
-    from pipeline.released_features import import_features
+    from pipeline.released.stage import import_features
 
     params = load_params(REPOSITORY / "data" / "ave" / "preset.yaml")
     params = params.model_copy(update={"visual": params.visual.model_copy(update={"storage": storage})})

@@ -1,4 +1,4 @@
-"""How often the intervals of ``pipeline/statistics.py`` hold what they promise, on data whose truth is known.
+"""How often the intervals of ``pipeline/metrics/statistics.py`` hold what they promise, on data whose truth is known.
 
 Correct segments are drawn for two methods, S seeds each, on the same V videos of ten segments. A segment is right with
 the probability Φ(1.2 + effects), all of them normal: one of the video (common to both methods, and one of its own per
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 
-from pipeline.statistics import compare, seeds_interval
+from pipeline.metrics.statistics import compare, seeds_interval
 
 NUM_SEGMENTS = 10
 COMMON = 1.5

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.params import load_params
+from pipeline.params.schema import load_params
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PRESET = REPOSITORY / "data" / "vggsound_avel100k" / "preset.yaml"

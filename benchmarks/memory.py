@@ -16,10 +16,10 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from pipeline.annotations.manifest import VideoFile
-from pipeline.files import sha256_of_file
-from pipeline.params import load_params
-from pipeline.synthetic import render
+from pipeline.core.files import sha256_of_file
+from pipeline.params.schema import load_params
+from pipeline.store.manifest import VideoFile
+from pipeline.synthetic.rendering import render
 
 PRESET = Path(__file__).resolve().parent.parent / "data" / "synthetic" / "preset.yaml"
 NUM_RENDERED = 8
@@ -41,8 +41,8 @@ def generate(folder: Path, num_videos: int) -> None:
 def measure(folder: Path, num_videos: int, num_segments: int, shard_size: int) -> None:
     """Extract the first `num_videos` in this process and print its peak memory as JSON."""
     # Not above, as in the stage: decoding processes import this module again, and need no torch.
-    from pipeline.extraction import extract
-    from pipeline.visual import VisualExtractor
+    from pipeline.extraction.stage import extract
+    from pipeline.features.visual.extractor import VisualExtractor
 
     params = load_params(PRESET)
     dataset = params.dataset.model_copy(update={"num_segments": num_segments, "segment_seconds": 10.0 / num_segments})

@@ -5,7 +5,7 @@ and as shards, and prints clips per second of
 
 - released: a plain loop as the released code has it: float64, one random HDF5 read per clip, batches of 64 from a
   ``DataLoader``, nothing kept in memory, every loss read back in every step;
-- float32, bfloat16: the epochs of ``pipeline.training``, as the train stage runs them;
+- float32, bfloat16: the epochs of ``pipeline.training.loop``, as the train stage runs them;
 - the loading of each, alone;
 - the peak memory of reading with ``train.cache: stream``, of a few clips and of all;
 - the floor: what the matrix products of forward and backward pass take at the rate this machine multiplies.
@@ -47,19 +47,19 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils import data
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.annotations.manifest import Clip, Manifest, VideoFile
-from pipeline.checkpoints import build_network, new_checkpoint
-from pipeline.dataset import Dataset, LabelledClips, load_dataset
-from pipeline.devices import choose_device, describe_device
-from pipeline.files import sha256_of_file, write_json
-from pipeline.inference import ARITHMETIC, reproducible
-from pipeline.loading import FeatureStore, choose_cache, open_store
+from pipeline.core.devices import choose_device, describe_device
+from pipeline.core.files import sha256_of_file, write_json
+from pipeline.features.recipes import audio_recipe, visual_recipe
 from pipeline.methods.contract import SegmentLabels, weigh
 from pipeline.methods.registry import METHODS
-from pipeline.params import Params, load_params
-from pipeline.recipes import audio_recipe, visual_recipe
-from pipeline.shards import ShardFile, ShardIndex, ShardRow, write_shard
-from pipeline.training import Run, Splits, train
+from pipeline.params.schema import Params, load_params
+from pipeline.store.manifest import Clip, Manifest, VideoFile
+from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, write_shard
+from pipeline.training.checkpoints import build_network, new_checkpoint
+from pipeline.training.dataset import Dataset, LabelledClips, load_dataset
+from pipeline.training.inference import ARITHMETIC, reproducible
+from pipeline.training.loading import FeatureStore, choose_cache, open_store
+from pipeline.training.loop import Run, Splits, train
 
 AVE_CLIPS = {"train": 3339, "val": 402, "test": 402}
 NUM_AVE_CLIPS = sum(AVE_CLIPS.values())
@@ -464,7 +464,7 @@ def main() -> None:
     parser.add_argument("--stream-clips", type=int, help=argparse.SUPPRESS)  # of a process that only reads
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("pipeline.loading").setLevel(logging.INFO)
+    logging.getLogger("pipeline.training.loading").setLevel(logging.INFO)
     preset = load_params(Path("data/ave/preset.yaml"))
     chosen = {"method": "cpsp", "supervision": "full", "device": arguments.device}
     params = preset.model_copy(update={"train": preset.train.model_copy(update=chosen)})

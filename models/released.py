@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from models.avel import AVELNet
-from models.avsdn import AVSDNNet
-from models.cmran import CMRANNet
-from models.propagation import PositiveSamplePropagation
-from models.psp import PSPNet
+from models.localization.avel import AVELNet
+from models.localization.avsdn import AVSDNNet
+from models.localization.cmran import CMRANNet
+from models.localization.propagation import PositiveSamplePropagation
+from models.localization.psp import PSPNet
 
 
 def _inside(theirs: str, ours: str, names: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import sys
 
 from pipeline.cli import app
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 if __name__ == "__main__":
     try:

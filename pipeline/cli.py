@@ -11,12 +11,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline.annotations.manifest import load_manifest, load_videos
-from pipeline.errors import CheckpointError, ParamsError, PipelineError, explain
-from pipeline.files import write_text
-from pipeline.ledger import count_covered, describe_in_full, summarise_ledger
-from pipeline.params import MethodName, Supervision, load_params
-from pipeline.shards import load_ledger
+from pipeline.core.errors import CheckpointError, ParamsError, PipelineError, explain
+from pipeline.core.files import write_text
+from pipeline.params.schema import MethodName, Supervision, load_params
+from pipeline.store.ledger import count_covered, describe_in_full, summarise_ledger
+from pipeline.store.manifest import load_manifest, load_videos
+from pipeline.store.shards import load_ledger
 
 app = typer.Typer(
     help="Commands beside `dvc repro`.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -94,7 +94,7 @@ def audit(
     for modality, summary in summaries.items():
         typer.echo(f"## {modality.capitalize()} features\n\n{describe_in_full(summary)}\n")
         if modality in imports:
-            from pipeline.released_features import describe_facts
+            from pipeline.released.stage import describe_facts
 
             typer.echo(f"Released: {describe_facts(imports[modality])}\n")
     if coverage:
@@ -175,8 +175,8 @@ def import_features(
     `dvc repro` does the same of data/<name>/raw where features.source is released.
     """
     from pipeline.annotations.prepare import prepare
-    from pipeline.recipes import Modality
-    from pipeline.released_features import import_features as import_released
+    from pipeline.features.recipes import Modality
+    from pipeline.released.stage import import_features as import_released
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     params = load_params()
@@ -205,11 +205,11 @@ def import_checkpoint(
             explain(output, expected="a folder for imported weights", found="a training run", remedy="name another one")
         )
     # Torch takes seconds to import, and the other commands do without.
-    from pipeline.checkpoints import SELECTIONS
-    from pipeline.dataset import load_dataset
-    from pipeline.devices import choose_device
-    from pipeline.evaluation import evaluate_run
-    from pipeline.importing import import_checkpoint as write_imported
+    from pipeline.core.devices import choose_device
+    from pipeline.evaluation.stage import evaluate_run
+    from pipeline.training.checkpoints import SELECTIONS
+    from pipeline.training.dataset import load_dataset
+    from pipeline.training.importing import import_checkpoint as write_imported
 
     params = load_params()
     train = params.train

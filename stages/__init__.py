@@ -9,9 +9,9 @@ import logging
 import sys
 from collections.abc import Callable
 
-from pipeline.errors import PipelineError
-from pipeline.params import Params, load_params
-from pipeline.processes import end_with_parent
+from pipeline.core.errors import PipelineError
+from pipeline.core.processes import end_with_parent
+from pipeline.params.schema import Params, load_params
 
 
 def run_stage(main: Callable[[argparse.Namespace, Params], None], parser: argparse.ArgumentParser) -> None:

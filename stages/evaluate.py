@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from pipeline.dataset import load_dataset
-from pipeline.devices import choose_device
-from pipeline.evaluation import evaluate_run
-from pipeline.params import Params
+from pipeline.core.devices import choose_device
+from pipeline.evaluation.stage import evaluate_run
+from pipeline.params.schema import Params
+from pipeline.training.dataset import load_dataset
 from stages import run_stage
 
 

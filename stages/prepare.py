@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.annotations.prepare import prepare
-from pipeline.params import Params
+from pipeline.params.schema import Params
 from stages import run_stage
 
 

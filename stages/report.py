@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.params import Params
+from pipeline.params.schema import Params
 from pipeline.report.build import build_report
 from stages import run_stage
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from pipeline.params import Params
-from pipeline.synthetic import render
+from pipeline.params.schema import Params
+from pipeline.synthetic.rendering import render
 from stages import run_stage
 
 

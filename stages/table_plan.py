@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.params import Params
+from pipeline.params.schema import Params
 from pipeline.tables.definitions import load_definitions
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.plans import write_plans

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.params import Params, load_params
+from pipeline.params.schema import Params, load_params
 from pipeline.tables.definitions import load_definitions
 from pipeline.tables.plans import load_plans
 from pipeline.tables.rendering import render_tables

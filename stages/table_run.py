@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from pipeline.params import Params
+from pipeline.params.schema import Params
 from pipeline.tables.apart import run_apart
 from pipeline.tables.plans import Plan, load_plan
 from pipeline.tables.records import failed, write_record

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
-from pipeline.annotations.manifest import BACKGROUND, SPLITS, Clip, Manifest, VideoFile
 from pipeline.annotations.rules import Annotations
+from pipeline.store.manifest import BACKGROUND, SPLITS, Clip, Manifest, VideoFile
 
 MAX_ITEMS = 100
 MAX_ITEMS_IN_TEXT = 10

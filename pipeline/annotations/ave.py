@@ -34,7 +34,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipeline.annotations.manifest import BACKGROUND, SPLITS, Clip
 from pipeline.annotations.rules import (
     Annotations,
     Faults,
@@ -48,8 +47,9 @@ from pipeline.annotations.rules import (
     shorten,
     videos_folder,
 )
-from pipeline.errors import AnnotationError, explain
-from pipeline.params import DatasetParams
+from pipeline.core.errors import AnnotationError, explain
+from pipeline.params.schema import DatasetParams
+from pipeline.store.manifest import BACKGROUND, SPLITS, Clip
 
 FIELDS = ("Category", "VideoID", "Quality", "Start", "End")
 

@@ -24,7 +24,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.annotations.manifest import BACKGROUND, SPLITS, Clip
 from pipeline.annotations.rules import (
     Annotations,
     Faults,
@@ -38,8 +37,9 @@ from pipeline.annotations.rules import (
     shorten,
     videos_folder,
 )
-from pipeline.errors import AnnotationError, explain
-from pipeline.params import DatasetParams
+from pipeline.core.errors import AnnotationError, explain
+from pipeline.params.schema import DatasetParams
+from pipeline.store.manifest import BACKGROUND, SPLITS, Clip
 
 COLUMNS = ("path", "category", "start", "end", "split")
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.annotations.audit import audit, audit_markdown
-from pipeline.annotations.manifest import Manifest
 from pipeline.annotations.reader import read_clips
 from pipeline.annotations.rules import FeatureSource
 from pipeline.annotations.videos import list_videos
-from pipeline.files import write_json, write_text
-from pipeline.params import DatasetParams
+from pipeline.core.files import write_json, write_text
+from pipeline.params.schema import DatasetParams
+from pipeline.store.manifest import Manifest
 
 logger = logging.getLogger(__name__)
 

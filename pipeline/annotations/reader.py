@@ -7,8 +7,8 @@ from pipeline.annotations.ave import read_ave
 from pipeline.annotations.csv_table import read_csv_table
 from pipeline.annotations.rules import Annotations, FeatureSource
 from pipeline.annotations.vggsound_avel import read_vggsound_avel
-from pipeline.errors import AnnotationError, explain
-from pipeline.params import DatasetParams
+from pipeline.core.errors import AnnotationError, explain
+from pipeline.params.schema import DatasetParams
 
 
 def read_clips(params: DatasetParams, raw: Path, source: FeatureSource = "extracted") -> Annotations:

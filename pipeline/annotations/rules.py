@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pipeline.annotations.manifest import BACKGROUND, Clip
-from pipeline.errors import AnnotationError, explain
-from pipeline.params import DatasetParams
+from pipeline.core.errors import AnnotationError, explain
+from pipeline.params.schema import DatasetParams
+from pipeline.store.manifest import BACKGROUND, Clip
 
 FeatureSource = Literal["extracted", "released"]  # as features.source of params.yaml
 

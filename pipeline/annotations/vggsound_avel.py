@@ -13,7 +13,7 @@ the labels, in one of these forms
       end in ``_dict.json``, which in the release hold the categories of clips once more.
     - one ``*.npy``, (N, T) in the order of the table's rows
     - the folder ``labels`` or the archive ``labels.zip``: an array (T,) or (1, T) per clip, see
-      :mod:`pipeline.clip_arrays`
+      :mod:`pipeline.store.clip_arrays`
 
 Videos are named as in VGGSound, ``<video_id>_<start>.mp4`` with the start as six digits, or ``<video_id>.mp4``. The
 table has no starts. Where VGGSound has several clips of an id, ``dataset.ambiguous_videos`` decides: ``largest`` is the
@@ -31,7 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.annotations.manifest import SPLITS, Clip
 from pipeline.annotations.rules import (
     MAX_REPORTED_FAULTS,
     Annotations,
@@ -42,9 +41,10 @@ from pipeline.annotations.rules import (
     shorten,
     videos_folder,
 )
-from pipeline.clip_arrays import MAX_BYTES, ClipArrays, read_array
-from pipeline.errors import AnnotationError, explain
-from pipeline.params import DatasetParams
+from pipeline.core.errors import AnnotationError, explain
+from pipeline.params.schema import DatasetParams
+from pipeline.store.clip_arrays import MAX_BYTES, ClipArrays, read_array
+from pipeline.store.manifest import SPLITS, Clip
 
 COLUMNS = ("video_id", "category", "split")
 

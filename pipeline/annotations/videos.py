@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipeline.annotations.manifest import Clip, VideoFile
-from pipeline.errors import AnnotationError, explain
-from pipeline.files import sha256_of_file
+from pipeline.core.errors import AnnotationError, explain
+from pipeline.core.files import sha256_of_file
+from pipeline.store.manifest import Clip, VideoFile
 
 MAX_THREADS = 8  # hashing releases the interpreter lock; more readers only make a disk seek
 

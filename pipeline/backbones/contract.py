@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pipeline.decoding import Decoder
-from pipeline.frames import FrameDecoder
-from pipeline.params import DatasetParams, VisualParams
-from pipeline.recipes import VISUAL_FACTS
-from pipeline.weights import Weights
+from pipeline.features.decoding import Decoder
+from pipeline.features.recipes import VISUAL_FACTS
+from pipeline.features.visual.frames import FrameDecoder
+from pipeline.features.weights import Weights
+from pipeline.params.schema import DatasetParams, VisualParams
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A visual network as the extractor uses it; its plain facts are in :data:`pipeline.recipes.VISUAL_FACTS`.
+    """A visual network as the extractor uses it; its plain facts are in :data:`pipeline.features.recipes.VISUAL_FACTS`.
 
     Parameters
     ----------

@@ -6,11 +6,11 @@ Of eight frames a second it is what LLP's scripts store (Tian et al., Unified Mu
 import torch
 from torch import Tensor, nn
 
-from models.r2plus1d import R2Plus1D18, state_from_torchvision
+from models.backbones.r2plus1d import R2Plus1D18, state_from_torchvision
 from pipeline.backbones.contract import Backbone, frame_decoder
-from pipeline.params import DatasetParams, VisualParams
-from pipeline.snippets import SnippetDecoder
-from pipeline.weights import Weights, load_into
+from pipeline.features.visual.snippets import SnippetDecoder
+from pipeline.features.weights import Weights, load_into
+from pipeline.params.schema import DatasetParams, VisualParams
 
 
 def _build(weights: Weights, seed: int) -> nn.Module:
@@ -36,7 +36,12 @@ R2PLUS1D_18 = Backbone(
     build=_build,
     features=_features,
     decoder=_decoder,
-    modules=("models/r2plus1d.py", "pipeline/backbones/r2plus1d.py", "pipeline/frames.py", "pipeline/snippets.py"),
+    modules=(
+        "models/backbones/r2plus1d.py",
+        "pipeline/backbones/r2plus1d.py",
+        "pipeline/features/visual/frames.py",
+        "pipeline/features/visual/snippets.py",
+    ),
     batch_sizes={"cpu": 4, "cuda": 64},
     memory_format=torch.contiguous_format,
 )

@@ -10,9 +10,9 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.resnet import Output, ResNet, state_from_torchvision
+from models.backbones.resnet import Output, ResNet, state_from_torchvision
 from pipeline.backbones.contract import Backbone, frame_decoder
-from pipeline.weights import Weights, load_into
+from pipeline.features.weights import Weights, load_into
 
 
 def _build(weights: Weights, seed: int, *, depth: int, output: Output) -> nn.Module:
@@ -34,7 +34,7 @@ def _vectors(network: nn.Module, images: Tensor) -> Tensor:
     return vectors
 
 
-_MODULES = ("models/resnet.py", "pipeline/backbones/resnet.py", "pipeline/frames.py")
+_MODULES = ("models/backbones/resnet.py", "pipeline/backbones/resnet.py", "pipeline/features/visual/frames.py")
 _BATCH_SIZES = {"cpu": 4, "cuda": 128}
 
 RESNET101_LAYER3 = Backbone(

@@ -5,10 +5,10 @@ Source: Tian et al., Audio-Visual Event Localization in Unconstrained Videos, EC
 
 from torch import Tensor, nn
 
-from models.vgg19 import VGG19, state_from_keras, state_from_torchvision
+from models.backbones.vgg19 import VGG19, state_from_keras, state_from_torchvision
 from pipeline.backbones.contract import Backbone, frame_decoder
-from pipeline.errors import WeightsError
-from pipeline.weights import Weights, load_into
+from pipeline.core.errors import WeightsError
+from pipeline.features.weights import Weights, load_into
 
 
 def _build(weights: Weights, seed: int) -> nn.Module:
@@ -33,6 +33,6 @@ VGG19_BLOCK5 = Backbone(
     build=_build,
     features=_features,
     decoder=frame_decoder,
-    modules=("models/vgg19.py", "pipeline/backbones/vgg19.py", "pipeline/frames.py"),
+    modules=("models/backbones/vgg19.py", "pipeline/backbones/vgg19.py", "pipeline/features/visual/frames.py"),
     batch_sizes={"cpu": 8, "cuda": 128},
 )

@@ -6,9 +6,9 @@ from itertools import product
 from typing import Any
 
 from pipeline.doctor.values import Shape
-from pipeline.params import AudioParams, DatasetParams, Params, VisualParams
-from pipeline.recipes import VISUAL_FACTS, Modality
-from pipeline.weight_sources import VGGISH_SOURCES, Source
+from pipeline.features.recipes import VISUAL_FACTS, Modality
+from pipeline.features.weight_sources import VGGISH_SOURCES, Source
+from pipeline.params.schema import AudioParams, DatasetParams, Params, VisualParams
 
 FRAMES_PER_SEGMENT = (16, 8, 1)
 """As the AVE release, as LLP, and as quick extractions. Where frames are chosen by number each is a part of the one

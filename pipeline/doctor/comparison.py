@@ -14,19 +14,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from pipeline.audio import AudioExtractor
 from pipeline.backbones.registry import BACKBONES
-from pipeline.decoding import Decoder, Prepared
+from pipeline.core.errors import MediaError, WeightsError
 from pipeline.doctor.candidates import Candidate
 from pipeline.doctor.orders import Order, OrderName
 from pipeline.doctor.source import FeatureFile
-from pipeline.errors import MediaError, WeightsError
-from pipeline.features import Extractor, combine_samples
-from pipeline.params import AudioParams, VisualParams
-from pipeline.patches import PatchDecoder
-from pipeline.recipes import VISUAL_FACTS
-from pipeline.segments import NO_FRAME, segment_valid
-from pipeline.visual import VisualExtractor
+from pipeline.features.audio.extractor import AudioExtractor
+from pipeline.features.audio.patches import PatchDecoder
+from pipeline.features.contract import Extractor, combine_samples
+from pipeline.features.decoding import Decoder, Prepared
+from pipeline.features.recipes import VISUAL_FACTS
+from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.media.segments import NO_FRAME, segment_valid
+from pipeline.params.schema import AudioParams, VisualParams
 
 NUM_VISUAL_SEGMENTS = 4
 """Of a video, first and last among them: recipes that differ do so in some of these, and frames take long on a CPU."""

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.devices import choose_device
+from pipeline.core.devices import choose_device
+from pipeline.core.errors import PipelineError, WeightsError, explain
 from pipeline.doctor.candidates import find_candidates
 from pipeline.doctor.comparison import Comparison, compare
 from pipeline.doctor.orders import Order, OrderEvidence, examine_order
 from pipeline.doctor.source import FeatureFile, open_features
 from pipeline.doctor.values import Shape, Values, examine_values, recognise
-from pipeline.errors import PipelineError, WeightsError, explain
-from pipeline.params import Params
-from pipeline.recipes import feature_recipe
+from pipeline.features.recipes import feature_recipe
+from pipeline.params.schema import Params
 
 NUM_ROWS = 256
 NUM_VIDEOS = 4

@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.errors import ShardError, explain
-from pipeline.shards import SCHEMA, Shard, load_index
+from pipeline.core.errors import ShardError, explain
+from pipeline.store.shards import SCHEMA, Shard, load_index
 
 RELEASED_NAMES = ("avadataset", "dataset")
 """What the data set of a released HDF5 file is called."""

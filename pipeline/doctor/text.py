@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.doctor.comparison import Comparison, Match
 from pipeline.doctor.diagnosis import Diagnosis
 from pipeline.doctor.values import CAFFE_LEAST_MAXIMUM, TORCHVISION_MOST_MAXIMUM, Shape, Values, pixel_scale
-from pipeline.params import Params
+from pipeline.params.schema import Params
 
 SUBJECTS = {
     "vggish": "VGGish features",

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.doctor.source import FeatureFile
-from pipeline.recipes import VISUAL_FACTS, Modality
+from pipeline.features.recipes import VISUAL_FACTS, Modality
 
 NUM_LEVELS = 256
 AUDIOSET_LOWEST, AUDIOSET_STEP = -2.0, 4 / 255

@@ -1,6 +1,6 @@
 """AVEL (Tian et al., Audio-Visual Event Localization in Unconstrained Videos, ECCV 2018)."""
 
-from models.avel import AVELNet
+from models.localization.avel import AVELNet
 from pipeline.methods.contract import Method
 from pipeline.methods.terms import FULL_CLASSIFICATION, WEAK_CATEGORY
 

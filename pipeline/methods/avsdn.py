@@ -1,6 +1,6 @@
 """AVSDN (Lin et al., Dual-modality Seq2Seq Network for Audio-visual Event Localization, ICASSP 2019)."""
 
-from models.avsdn import AVSDNNet
+from models.localization.avsdn import AVSDNNet
 from pipeline.methods.contract import Method
 from pipeline.methods.terms import FULL_CLASSIFICATION, WEAK_CATEGORY
 

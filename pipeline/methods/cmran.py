@@ -1,6 +1,6 @@
 """CMRAN (Xu et al., Cross-Modal Relation-Aware Networks for Audio-Visual Event Localization, ACM MM 2020)."""
 
-from models.cmran import CMRANNet
+from models.localization.cmran import CMRANNet
 from pipeline.methods.contract import Method
 from pipeline.methods.terms import FULL_CLASSIFICATION, WEAK_CATEGORY
 

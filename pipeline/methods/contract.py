@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.localization import Localization
-from pipeline.params import Supervision
+from models.localization.answers import Localization
+from pipeline.params.schema import Supervision
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class ClipLabels:
     Parameters
     ----------
     categories : torch.Tensor
-        Shape (B,), int64; :data:`models.losses.BACKGROUND_CLIP` for a clip known to be background throughout.
+        Shape (B,), int64; :data:`models.localization.losses.BACKGROUND_CLIP` for a clip known to be background
+        throughout.
     """
 
     categories: Tensor

@@ -3,7 +3,7 @@
 The network of PSP. With the weight of L_spsa at 0 it is the paper's PSP + PSA_V, with that of L_vpsa at 0 PSP + PSA_S.
 """
 
-from models.psp import PSPNet
+from models.localization.psp import PSPNet
 from pipeline.methods.contract import Method
 from pipeline.methods.psp import network_settings
 from pipeline.methods.terms import FULL_CLASSIFICATION, WEAK_CATEGORY, avpsp, spsa, vpsa

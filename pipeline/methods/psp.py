@@ -1,9 +1,9 @@
 """PSP (Zhou et al., Positive Sample Propagation along the Audio-Visual Event Line, CVPR 2021)."""
 
-from models.psp import PSPNet
+from models.localization.psp import PSPNet
 from pipeline.methods.contract import Method
 from pipeline.methods.terms import FULL_CLASSIFICATION, WEAK_CATEGORY, avpsp
-from pipeline.params import PropagationParams, Supervision
+from pipeline.params.schema import PropagationParams, Supervision
 
 
 def network_settings(settings: PropagationParams, supervision: Supervision) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """SSPSP, the self-supervised form in the paper of CPSP: a contrast that needs no label takes the place of theirs."""
 
-from models.psp import PSPNet
+from models.localization.psp import PSPNet
 from pipeline.methods.contract import Method
 from pipeline.methods.psp import network_settings
 from pipeline.methods.terms import FULL_CLASSIFICATION, WEAK_CATEGORY, nce

@@ -1,10 +1,10 @@
-"""The terms that methods build their objectives from: the losses of :mod:`models.losses`, told what they need."""
+"""The terms of the methods' objectives: the losses of :mod:`models.localization.losses`, told what they need."""
 
 import torch
 from torch import Tensor
 
-from models.localization import Localization
-from models.losses import (
+from models.localization.answers import Localization
+from models.localization.losses import (
     IGNORED,
     avpsp_loss,
     category_loss,
@@ -16,9 +16,9 @@ from models.losses import (
     vpsa_loss,
     weak_category_loss,
 )
-from models.psp import PSPLocalization
+from models.localization.psp import PSPLocalization
 from pipeline.methods.contract import ClipLabels, SegmentLabels, Term
-from pipeline.params import AvpspParams, NceParams, SpsaParams, VpsaParams
+from pipeline.params.schema import AvpspParams, NceParams, SpsaParams, VpsaParams
 
 WEAK_CATEGORY = Term(
     "category", 1.0, lambda output, labels: weak_category_loss(output.clip_probabilities, labels.categories)

@@ -10,14 +10,14 @@ from pathlib import Path
 import typer
 from tqdm import tqdm
 
-from pipeline.devices import choose_device
-from pipeline.errors import MediaError, ParamsError, PipelineError, explain
-from pipeline.files import write_text
+from pipeline.core.devices import choose_device
+from pipeline.core.errors import MediaError, ParamsError, PipelineError, explain
+from pipeline.core.files import write_text
+from pipeline.drawing.palette import colours
 from pipeline.prediction.events import VideoPrediction
 from pipeline.prediction.localizing import localize_video
 from pipeline.prediction.network import Model, WeightFiles, load_model, weights_file
 from pipeline.prediction.output import Failure, printable, table_header, table_rows, to_csv, to_json, to_vtt
-from pipeline.report.palette import colours
 
 STDOUT = Path("-")
 MAX_STEM_BYTES = 120

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.audio_frontend import continuous_patches, patch_range, segment_patch
-from pipeline.decoding import Prepared
-from pipeline.errors import MediaError
-from pipeline.frames import RESIZES, FrameDecoder
-from pipeline.media import Timeline, Waveform, read_frames, read_timeline, read_waveform
-from pipeline.patches import PatchDecoder
-from pipeline.prediction.windows import count_segments, window_starts
-from pipeline.segments import (
+from pipeline.core.errors import MediaError
+from pipeline.features.audio.log_mel import continuous_patches, patch_range, segment_patch
+from pipeline.features.audio.patches import PatchDecoder
+from pipeline.features.decoding import Prepared
+from pipeline.features.visual.frames import RESIZES, FrameDecoder
+from pipeline.media.container import Timeline, Waveform, read_frames, read_timeline, read_waveform
+from pipeline.media.segments import (
     MIN_AVAILABLE_SHARE,
     NO_FRAME,
     TIME_RESOLUTION_SECONDS,
@@ -28,6 +27,7 @@ from pipeline.segments import (
     frame_indices_by_time,
     sample_range,
 )
+from pipeline.prediction.windows import count_segments, window_starts
 
 MAX_SECONDS = 24 * 3600.0
 """A longer video is taken for one whose timestamps are damaged."""
@@ -35,7 +35,7 @@ MAX_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True)
 class WindowFrameDecoder:
-    """Decodes the frames of some windows; a :class:`pipeline.decoding.Decoder`.
+    """Decodes the frames of some windows; a :class:`pipeline.features.decoding.Decoder`.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class WindowFrameDecoder:
 
 @dataclass(frozen=True)
 class WindowPatchDecoder:
-    """Decodes the sound of all windows of a video; a :class:`pipeline.decoding.Decoder`.
+    """Decodes the sound of all windows of a video; a :class:`pipeline.features.decoding.Decoder`.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.annotations.manifest import BACKGROUND
+from pipeline.store.manifest import BACKGROUND
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.annotations.manifest import BACKGROUND, VideoFile
-from pipeline.batching import NetworkLoop
-from pipeline.dataset import ClipBatch
-from pipeline.decode_pool import DecodePool
-from pipeline.decoding import Decoder, Prepared
-from pipeline.errors import MediaError
-from pipeline.features import Extractor
-from pipeline.inference import ARITHMETIC, PREDICTION_BATCH_SIZE, localize, reproducible
-from pipeline.metrics import predict_segments
+from pipeline.core.errors import MediaError
+from pipeline.extraction.batching import NetworkLoop
+from pipeline.extraction.decode_pool import DecodePool
+from pipeline.features.contract import Extractor
+from pipeline.features.decoding import Decoder, Prepared
+from pipeline.media.segments import segment_valid
+from pipeline.metrics.localization import predict_segments
 from pipeline.prediction.decoding import WindowFrameDecoder, WindowPatchDecoder
 from pipeline.prediction.events import Segment, VideoPrediction
 from pipeline.prediction.network import Model
 from pipeline.prediction.windows import count_segments, window_of_segments, window_starts
-from pipeline.segments import segment_valid
+from pipeline.store.manifest import BACKGROUND, VideoFile
+from pipeline.training.dataset import ClipBatch
+from pipeline.training.inference import ARITHMETIC, PREDICTION_BATCH_SIZE, localize, reproducible
 
 BLOCK_BYTES = 1 << 29
 """Of pictures that are decoded before the network sees them."""

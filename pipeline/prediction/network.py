@@ -9,15 +9,15 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from pipeline.audio import AudioExtractor
-from pipeline.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
-from pipeline.errors import CheckpointError, WeightsError, explain
-from pipeline.files import fingerprint, sha256_of_file
-from pipeline.frames import FrameDecoder
-from pipeline.params import AudioParams, DatasetParams, VisualParams
-from pipeline.patches import PatchDecoder
-from pipeline.recipes import SNIPPET, audio_recipe, visual_feature_shape, visual_recipe
-from pipeline.visual import VisualExtractor
+from pipeline.core.errors import CheckpointError, WeightsError, explain
+from pipeline.core.files import fingerprint, sha256_of_file
+from pipeline.features.audio.extractor import AudioExtractor
+from pipeline.features.audio.patches import PatchDecoder
+from pipeline.features.recipes import SNIPPET, audio_recipe, visual_feature_shape, visual_recipe
+from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.features.visual.frames import FrameDecoder
+from pipeline.params.schema import AudioParams, DatasetParams, VisualParams
+from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
 
 RANDOM = "random:"
 FILE = "sha256:"

@@ -18,7 +18,7 @@ MAX_NAME_WIDTH = 60
 
 @dataclass(frozen=True)
 class Failure:
-    """A file of which nothing can be said: `reason` is one of :data:`pipeline.media.REASONS`, or ``other``.
+    """A file of which nothing can be said: `reason` is one of :data:`pipeline.media.container.REASONS`, or ``other``.
 
     ``output``: what is said of it could not be written in one of the forms.
     """

@@ -12,7 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from pipeline.audio_frontend import (
+from pipeline.core.files import atomic_write
+from pipeline.drawing.attention import attention_map, blend, enlarge
+from pipeline.drawing.palette import GREY, HUES, Colour
+from pipeline.drawing.thumbnails import choose_frames
+from pipeline.features.audio.log_mel import (
     HOP_SAMPLES,
     LOG_OFFSET,
     SAMPLE_RATE_HZ,
@@ -21,14 +25,10 @@ from pipeline.audio_frontend import (
     resample_to_16k,
     to_mono,
 )
-from pipeline.files import atomic_write
-from pipeline.media import read_frames, read_timeline, read_waveform
-from pipeline.metrics import EVENT_THRESHOLD
-from pipeline.prediction.attention import attention_map, blend, enlarge
+from pipeline.media.container import read_frames, read_timeline, read_waveform
+from pipeline.metrics.localization import EVENT_THRESHOLD
 from pipeline.prediction.events import VideoPrediction
 from pipeline.prediction.output import printable
-from pipeline.report.palette import GREY, HUES, Colour
-from pipeline.report.thumbnails import choose_frames
 
 MAX_ROWS = 12
 MAX_HEIGHT = 640  # of a picture that is a sliver

@@ -14,13 +14,13 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.errors import MediaError, PipelineError
-from pipeline.files import atomic_write
-from pipeline.media import Timeline, open_container, read_frames, read_timeline, read_waveform
-from pipeline.prediction.attention import attention_map, blend, enlarge
+from pipeline.core.errors import MediaError, PipelineError
+from pipeline.core.files import atomic_write
+from pipeline.drawing.attention import attention_map, blend, enlarge
+from pipeline.drawing.palette import GREY, Colour
+from pipeline.media.container import Timeline, open_container, read_frames, read_timeline, read_waveform
 from pipeline.prediction.events import Segment, VideoPrediction
 from pipeline.prediction.output import printable
-from pipeline.report.palette import GREY, Colour
 
 TICKS_PER_SECOND = 90_000
 ENCODING: dict[str, object] = {"crf": "20", "preset": "veryfast"}

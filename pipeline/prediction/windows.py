@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.segments import TIME_RESOLUTION_SECONDS
+from pipeline.media.segments import TIME_RESOLUTION_SECONDS
 
 
 def count_segments(duration_seconds: float, segment_seconds: float) -> int:

@@ -16,19 +16,19 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from pipeline.annotations.manifest import BACKGROUND, SPLITS
-from pipeline.files import write_text
-from pipeline.ledger import LARGE_OFFSET_SECONDS, LedgerSummary, OffsetSummary, count_videos
-from pipeline.media import REASONS
-from pipeline.params import Params, flatten
+from pipeline.core.files import write_text
+from pipeline.drawing.palette import Colour, colours
+from pipeline.media.container import REASONS
+from pipeline.params.schema import Params, flatten
 from pipeline.report.calibration import Calibration, calibrate
 from pipeline.report.contact_sheets import write_contact_sheets
 from pipeline.report.explorer import Explorer, build_explorer
 from pipeline.report.figures import Mark, Series, confusion_map, line_chart, reliability_diagram
 from pipeline.report.inputs import MODALITIES, PREDICTIONS, Prediction, Run, load_run
 from pipeline.report.mistakes import KINDS, RIGHT, count_kinds, segment_kinds
-from pipeline.report.palette import Colour, colours
-from pipeline.shards import SCHEMA
+from pipeline.store.ledger import LARGE_OFFSET_SECONDS, LedgerSummary, OffsetSummary, count_videos
+from pipeline.store.manifest import BACKGROUND, SPLITS
+from pipeline.store.shards import SCHEMA
 
 MAX_TABLE_NAMES = 40
 MAX_CELL_SHARES = 12

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.errors import explain
+from pipeline.core.errors import explain
 
 NUM_BINS = 10
 

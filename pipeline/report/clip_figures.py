@@ -10,8 +10,8 @@ from itertools import groupby
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.annotations.manifest import BACKGROUND
 from pipeline.report.figures import element, number_text, path_through, svg
+from pipeline.store.manifest import BACKGROUND
 
 SEGMENT_WIDTH = 100
 RELEVANCE_HEIGHT = 100

@@ -19,13 +19,13 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox, IdentityTransform
 from PIL import Image
 
-from pipeline.errors import MediaError
-from pipeline.files import atomic_write
+from pipeline.core.errors import MediaError
+from pipeline.core.files import atomic_write
+from pipeline.drawing.heat import attention_shares, overlay_colours
+from pipeline.drawing.palette import Colour
+from pipeline.drawing.thumbnails import Thumbnail, read_thumbnails
 from pipeline.report.clip_figures import stretches
-from pipeline.report.heat import attention_shares, overlay_colours
 from pipeline.report.inputs import Prediction, Run
-from pipeline.report.palette import Colour
-from pipeline.report.thumbnails import Thumbnail, read_thumbnails
 from pipeline.report.timelines import shows_attention
 
 NUM_SHEETS = 6

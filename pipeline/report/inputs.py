@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.annotations.manifest import BACKGROUND, Clip, Manifest, load_manifest
-from pipeline.errors import PipelineError, explain
-from pipeline.files import read_csv
-from pipeline.ledger import LedgerSummary, sampling_offset_seconds, summarise_ledger
-from pipeline.maps import load_maps
-from pipeline.params import Params
-from pipeline.shards import LedgerRow, ShardIndex, load_index, load_ledger
+from pipeline.core.errors import PipelineError, explain
+from pipeline.core.files import read_csv
+from pipeline.params.schema import Params
+from pipeline.store.ledger import LedgerSummary, sampling_offset_seconds, summarise_ledger
+from pipeline.store.manifest import BACKGROUND, Clip, Manifest, load_manifest
+from pipeline.store.maps import load_maps
+from pipeline.store.shards import LedgerRow, ShardIndex, load_index, load_ledger
 
 MODALITIES = ("visual", "audio")
 

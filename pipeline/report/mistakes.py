@@ -20,8 +20,8 @@ segment long, and a gap of a single segment that was not found is invented: ther
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.annotations.manifest import BACKGROUND
-from pipeline.errors import explain
+from pipeline.core.errors import explain
+from pipeline.store.manifest import BACKGROUND
 
 RIGHT = "right"
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.annotations.manifest import BACKGROUND
-from pipeline.errors import MediaError
+from pipeline.core.errors import MediaError
+from pipeline.drawing.heat import attention_shares, encode_png, map_colours, matrix_colours, overlay_colours
+from pipeline.drawing.palette import Colour
+from pipeline.drawing.thumbnails import Sound, Thumbnail, read_sound, read_thumbnails
 from pipeline.report.clip_figures import Stretch, matrix, relevance_curve, stretches, waveform
-from pipeline.report.heat import attention_shares, encode_png, map_colours, matrix_colours, overlay_colours
 from pipeline.report.inputs import MATRICES, Prediction, Run
-from pipeline.report.palette import Colour
-from pipeline.report.thumbnails import Sound, Thumbnail, read_sound, read_thumbnails
+from pipeline.store.manifest import BACKGROUND
 
 _MATRIX_WORDS = {
     "visual_similarity": ("Visual → audio, all pairs", "visual", "audio"),

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from pipeline.processes import end_with_run
+from pipeline.core.processes import end_with_run
 
 
 def run_apart(work: Callable[[], None]) -> str:

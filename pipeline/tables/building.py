@@ -7,8 +7,8 @@ number stands beside the column of the way that its authors chose, or in a note 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.params import EvaluateParams, Params, TrainParams, flatten
-from pipeline.statistics import Comparison, in_words
+from pipeline.metrics.statistics import Comparison, in_words
+from pipeline.params.schema import EvaluateParams, Params, TrainParams, flatten
 from pipeline.tables.definitions import LABELS, Definitions, RowDefinition, TableDefinition
 from pipeline.tables.plans import Plan
 from pipeline.tables.reported import LEGEND, PROTOCOLS, SEGMENT_ACCURACY, Protocol, ReportedNumber

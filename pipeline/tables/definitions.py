@@ -11,10 +11,10 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
-from pipeline.errors import ParamsError, explain
-from pipeline.params import MethodName, Params, RowName, Section, Supervision, TablesParams, flatten
-from pipeline.tables.overriding import override
-from pipeline.tables.sections import load_section
+from pipeline.core.errors import ParamsError, explain
+from pipeline.core.sections import load_section
+from pipeline.params.overriding import override
+from pipeline.params.schema import MethodName, Params, RowName, Section, Supervision, TablesParams, flatten
 
 LABELS: dict[MethodName, str] = {
     "avel": "AVEL",

@@ -5,12 +5,12 @@ code did. It also keeps the list of what a training depends on short; with every
 items, DVC itself would take half an hour.
 """
 
-from pipeline.errors import ParamsError
-from pipeline.files import source_fingerprint
-from pipeline.params import Params
+from pipeline.core.errors import ParamsError
+from pipeline.core.files import source_fingerprint
+from pipeline.params.schema import Params
 from pipeline.tables.definitions import Definitions, resolve_row, select_rows, values_of
 from pipeline.tables.plans import Plan
-from pipeline.training import CODE as TRAINING_CODE
+from pipeline.training.loop import CODE as TRAINING_CODE
 
 CODE = (*TRAINING_CODE, "pipeline/tables/records.py", "pipeline/tables/running.py")
 

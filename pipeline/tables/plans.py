@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import PipelineError, explain
-from pipeline.files import write_json
+from pipeline.core.errors import PipelineError, explain
+from pipeline.core.files import write_json
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import PipelineError, explain
-from pipeline.files import read_csv, write_csv, write_json
+from pipeline.core.errors import PipelineError, explain
+from pipeline.core.files import read_csv, write_csv, write_json
 
 MAX_REASON_LENGTH = 300
 COLUMNS = ("video_id", "total", "correct", "correct_test_selected")

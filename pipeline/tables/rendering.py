@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.files import write_csv, write_text
-from pipeline.params import Params
+from pipeline.core.files import write_csv, write_text
+from pipeline.params.schema import Params
 from pipeline.tables.building import (
     Results,
     Table,

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.params import RowName, Section, Supervision
-from pipeline.tables.sections import load_section
+from pipeline.core.sections import load_section
+from pipeline.params.schema import RowName, Section, Supervision
 
 Protocol = Literal["validation", "test", "last", "unknown"]
 

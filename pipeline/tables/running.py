@@ -6,19 +6,19 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from pipeline.annotations.manifest import SPLITS
-from pipeline.checkpoints import SELECTIONS, load_checkpoint
-from pipeline.dataset import Dataset, load_dataset
-from pipeline.devices import choose_device
-from pipeline.errors import PipelineError, TrainingError
-from pipeline.inference import ARITHMETIC, predict_each, reproducible
-from pipeline.loading import open_store
-from pipeline.metrics import VideoCounts, predict_segments, segment_accuracy, video_counts
-from pipeline.params import Params
-from pipeline.tables.overriding import override
+from pipeline.core.devices import choose_device
+from pipeline.core.errors import PipelineError, TrainingError
+from pipeline.metrics.localization import VideoCounts, predict_segments, segment_accuracy, video_counts
+from pipeline.params.overriding import override
+from pipeline.params.schema import Params
+from pipeline.store.manifest import SPLITS
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import Counts, Record, failed, write_record
-from pipeline.training import train
+from pipeline.training.checkpoints import SELECTIONS, load_checkpoint
+from pipeline.training.dataset import Dataset, load_dataset
+from pipeline.training.inference import ARITHMETIC, predict_each, reproducible
+from pipeline.training.loading import open_store
+from pipeline.training.loop import train
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def run_row(params: Params, plan: Plan, seed: int, prepared: Path, features: Pat
     plan : Plan
     seed : int
     prepared, features : Path
-        As :func:`pipeline.dataset.load_dataset`.
+        As :func:`pipeline.training.dataset.load_dataset`.
     output : Path
         Gets ``record.json`` and ``counts.csv``.
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import PipelineError, explain
-from pipeline.params import EvaluateParams
-from pipeline.statistics import Comparison, Interval, compare, mean_and_deviation, seeds_interval
+from pipeline.core.errors import PipelineError, explain
+from pipeline.metrics.statistics import Comparison, Interval, compare, mean_and_deviation, seeds_interval
+from pipeline.params.schema import EvaluateParams
 from pipeline.tables.records import Counts, Record, load_record
 
 

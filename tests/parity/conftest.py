@@ -21,10 +21,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.avel import AVELNet
-from models.avsdn import AVSDNNet
-from models.cmran import CMRANNet
-from models.psp import PSPNet
+from models.localization.avel import AVELNet
+from models.localization.avsdn import AVSDNNet
+from models.localization.cmran import CMRANNet
+from models.localization.psp import PSPNet
 from models.released import translate
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.audio import AudioExtractor
-from pipeline.audio_frontend import SAMPLE_RATE_HZ
-from pipeline.decoding import Prepared
-from pipeline.files import sha256_of_file
-from pipeline.params import AudioParams, load_params
-from pipeline.patches import PatchDecoder
+from pipeline.core.files import sha256_of_file
+from pipeline.features.audio.extractor import AudioExtractor
+from pipeline.features.audio.log_mel import SAMPLE_RATE_HZ
+from pipeline.features.audio.patches import PatchDecoder
+from pipeline.features.decoding import Prepared
+from pipeline.params.schema import AudioParams, load_params
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "data" / "synthetic" / "preset.yaml")
 

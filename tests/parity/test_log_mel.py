@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.audio_frontend import (
+from pipeline.features.audio.log_mel import (
     SAMPLE_RATE_HZ,
     hann_window,
     log_mel_patches,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.propagation import PositiveSamplePropagation
+from models.localization.propagation import PositiveSamplePropagation
 from models.released import translate
 
 OF_PROPAGATION = {

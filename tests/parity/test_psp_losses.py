@@ -8,7 +8,7 @@ import math
 import numpy as np
 import torch
 
-from models.losses import (
+from models.localization.losses import (
     label_free_nce,
     segment_contrast,
     similarity_share_loss,

@@ -1,6 +1,6 @@
 """Training of PSP and CPSP, full and weak, against the released loop: losses, gradients and updates.
 
-What is compared is :class:`pipeline.training.Run`, with the terms and weights that the method's params give it.
+What is compared is :class:`pipeline.training.loop.Run`, with the terms and weights that the method's params give it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,14 +16,14 @@ import torch
 from ruamel.yaml import YAML
 from torch import Tensor, nn
 
-from models.psp import PSPLocalization, PSPNet
+from models.localization.psp import PSPLocalization, PSPNet
 from models.released import translate_names
-from pipeline.checkpoints import new_checkpoint
-from pipeline.dataset import ClipBatch, Clips, LabelledClips
 from pipeline.methods.contract import ClipLabels, SegmentLabels
 from pipeline.methods.registry import METHODS
-from pipeline.params import Params, TrainParams
-from pipeline.training import Run, Splits
+from pipeline.params.schema import Params, TrainParams
+from pipeline.training.checkpoints import new_checkpoint
+from pipeline.training.dataset import ClipBatch, Clips, LabelledClips
+from pipeline.training.loop import Run, Splits
 
 PRESET = Path(__file__).resolve().parents[2] / "data/ave/preset.yaml"
 # What the released code fixes where the set's train.json has no entry.

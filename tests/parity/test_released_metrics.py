@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.metrics import count_events, predict_segments, segment_accuracy
+from pipeline.metrics.localization import count_events, predict_segments, segment_accuracy
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.vggish import Postprocessor, VGGish, quantise
+from models.backbones.vggish import Postprocessor, VGGish, quantise
 
 EXAMPLES = ["chunks", "continuous", "testwav"]
 

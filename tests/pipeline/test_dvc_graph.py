@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.synthetic import render
+from pipeline.synthetic.rendering import render
 
 STAGES = ["prepare", "extract_audio", "extract_visual", "train", "evaluate", "report"]
 RESULTS = [
@@ -151,7 +151,9 @@ def test_kill_minus_nine_during_extraction_and_a_rerun_give_the_same_shards(work
     command = [
         "python",
         "-m",
-        "stages.extract_visual",
+        "stages.extract",
+        "--modality",
+        "visual",
         "--raw=data/tiny/raw",
         "--prepared=data/tiny/prepared",
         "--output=killed",

@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.annotations.manifest import VideoFile
-from pipeline.errors import ParamsError, PipelineError, ShardError
-from pipeline.extraction import extract
-from pipeline.files import sha256_of_file
-from pipeline.params import ExtractParams
-from pipeline.shards import load_ledger
-from pipeline.synthetic import encode_clip
+from pipeline.core.errors import ParamsError, PipelineError, ShardError
+from pipeline.core.files import sha256_of_file
+from pipeline.extraction.stage import extract
+from pipeline.params.schema import ExtractParams
+from pipeline.store.manifest import VideoFile
+from pipeline.store.shards import load_ledger
+from pipeline.synthetic.encoding import encode_clip
 
 NUM_VIDEOS = 12
 SECONDS = 75  # after which a test that hangs fails
@@ -34,7 +34,7 @@ SECONDS = 75  # after which a test that hangs fails
 DECODER = """
     import os, time
     from dataclasses import dataclass
-    from pipeline.frames import FrameDecoder
+    from pipeline.features.visual.frames import FrameDecoder
 
     @dataclass(frozen=True)
     class TinyDecoder:
@@ -200,7 +200,7 @@ def run(
 
 def test_ray_that_is_not_installed_is_named_in_one_line(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "pipeline.ray_engine", raising=False)
+    monkeypatch.delitem(sys.modules, "pipeline.extraction.ray_engine", raising=False)
     with pytest.raises(ParamsError, match=r"^extract\.engine: expected the extra `ray` .* run `pip install"):
         run("ray")
 
@@ -228,7 +228,7 @@ def test_an_error_of_the_users_arrives_as_it_is(joined, run):
 
 
 def test_a_video_that_kills_every_actor_is_one_line(joined, run, monkeypatch, tmp_path):
-    monkeypatch.setattr("pipeline.ray_engine.MAX_RETRIES", 1)
+    monkeypatch.setattr("pipeline.extraction.ray_engine.MAX_RETRIES", 1)
     with pytest.raises(
         PipelineError,
         match=r"^shard task of (video video05|2 videos from video04 to video05): expected an actor that survives it, "
@@ -238,8 +238,8 @@ def test_a_video_that_kills_every_actor_is_one_line(joined, run, monkeypatch, tm
 
 
 def test_a_cluster_without_a_gpu_is_named(joined, run, monkeypatch):
-    monkeypatch.setattr("pipeline.ray_engine.NODE_SECONDS", 1.0)
-    monkeypatch.setattr("pipeline.ray_engine.computes_on_gpus", lambda *_: True)
+    monkeypatch.setattr("pipeline.extraction.ray_engine.NODE_SECONDS", 1.0)
+    monkeypatch.setattr("pipeline.extraction.ray_engine.computes_on_gpus", lambda *_: True)
     with pytest.raises(PipelineError, match=r"^Ray cluster: expected a node with a GPU .*, found 0 of them, and none"):
         run("ray")
 

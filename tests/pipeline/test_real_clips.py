@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.annotations.manifest import Manifest
 from pipeline.annotations.prepare import prepare
-from pipeline.audio import AudioExtractor
-from pipeline.dataset import load_dataset
-from pipeline.evaluation import evaluate_run
-from pipeline.extraction import extract
-from pipeline.params import Params, load_params
+from pipeline.evaluation.stage import evaluate_run
+from pipeline.extraction.stage import extract
+from pipeline.features.audio.extractor import AudioExtractor
+from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.params.schema import Params, load_params
 from pipeline.report.build import build_report
-from pipeline.shards import LedgerRow, Shard, load_index, load_ledger
-from pipeline.training import train
-from pipeline.visual import VisualExtractor
+from pipeline.store.manifest import Manifest
+from pipeline.store.shards import LedgerRow, Shard, load_index, load_ledger
+from pipeline.training.dataset import load_dataset
+from pipeline.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("AVEL_REAL_DIR", ROOT.parent / "shared" / "real"))

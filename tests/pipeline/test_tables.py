@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.annotations.manifest import Clip, Manifest, VideoFile
-from pipeline.files import sha256_of_file
-from pipeline.params import load_params
-from pipeline.recipes import feature_recipe
-from pipeline.shards import ShardFile, ShardIndex, ShardRow, write_shard
+from pipeline.core.files import sha256_of_file
+from pipeline.features.recipes import feature_recipe
+from pipeline.params.schema import load_params
+from pipeline.store.manifest import Clip, Manifest, VideoFile
+from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, write_shard
 
 CATEGORIES = ("bell", "siren")
 NUM_CLIPS, NUM_SEGMENTS = 16, 10

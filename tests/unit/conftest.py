@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.annotations.manifest import BACKGROUND, Clip, Manifest, VideoFile
-from pipeline.files import sha256_of_file
-from pipeline.params import Params
-from pipeline.recipes import audio_recipe, visual_recipe
-from pipeline.shards import ShardFile, ShardIndex, ShardRow, write_shard
+from pipeline.core.files import sha256_of_file
+from pipeline.features.recipes import audio_recipe, visual_recipe
+from pipeline.params.schema import Params
+from pipeline.store.manifest import BACKGROUND, Clip, Manifest, VideoFile
+from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, write_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 CATEGORIES = ("bell", "siren", "truck")

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from models.avel import AVELNet
-from models.avsdn import AVSDNNet
-from models.cmran import CMRANNet
-from models.propagation import PositiveSamplePropagation
-from models.psp import PSPNet
+from models.localization.avel import AVELNet
+from models.localization.avsdn import AVSDNNet
+from models.localization.cmran import CMRANNet
+from models.localization.propagation import PositiveSamplePropagation
+from models.localization.psp import PSPNet
 from models.released import RELEASED_NAMES, Mismatch, translate, translate_names
 
 SIZES = {"num_categories": 2, "visual_channels": 4, "audio_features": 3, "num_positions": 4}

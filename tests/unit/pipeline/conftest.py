@@ -21,13 +21,13 @@ import pytest
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from pipeline.annotations.manifest import VideoFile
-from pipeline.audio_frontend import segment_patch
-from pipeline.decoding import Prepared
-from pipeline.errors import MediaError
-from pipeline.frames import FrameDecoder
-from pipeline.patches import PatchDecoder
-from pipeline.segments import NO_FRAME
+from pipeline.core.errors import MediaError
+from pipeline.features.audio.log_mel import segment_patch
+from pipeline.features.audio.patches import PatchDecoder
+from pipeline.features.decoding import Prepared
+from pipeline.features.visual.frames import FrameDecoder
+from pipeline.media.segments import NO_FRAME
+from pipeline.store.manifest import VideoFile
 
 BLOCK = 16
 COLUMNS, ROWS = 5, 2  # ten bits
@@ -819,4 +819,4 @@ class OneByOne:
 @pytest.fixture
 def decode_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode in the process of the test."""
-    monkeypatch.setattr("pipeline.worker.DecodePool", OneByOne)
+    monkeypatch.setattr("pipeline.extraction.worker.DecodePool", OneByOne)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.annotations.manifest import Clip, Manifest, VideoFile
 from pipeline.cli import app
-from pipeline.errors import ParamsError, PipelineError, ShardError
+from pipeline.core.errors import ParamsError, PipelineError, ShardError
 from pipeline.prediction.command import Targets
 from pipeline.prediction.network import WeightFiles
-from pipeline.shards import LedgerRow, save_ledger
+from pipeline.store.manifest import Clip, Manifest, VideoFile
+from pipeline.store.shards import LedgerRow, save_ledger
 
 ROOT = Path(__file__).resolve().parents[3]
 

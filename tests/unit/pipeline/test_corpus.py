@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.decoding import Prepared
-from pipeline.errors import MediaError
-from pipeline.media import REASONS
-from pipeline.segments import NO_FRAME, segment_valid
+from pipeline.core.errors import MediaError
+from pipeline.features.decoding import Prepared
+from pipeline.media.container import REASONS
+from pipeline.media.segments import NO_FRAME, segment_valid
 
 NUM_SEGMENTS, SAMPLES = 10, 2  # as the corpus is for
 

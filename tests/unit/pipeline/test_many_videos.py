@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.annotations.manifest import VideoFile
-from pipeline.decoding import Decoder
-from pipeline.errors import PipelineError
-from pipeline.extraction import extract
-from pipeline.files import sha256_of_file
-from pipeline.frames import FrameDecoder
-from pipeline.patches import PatchDecoder
-from pipeline.shards import LedgerRow, Shard, ShardIndex, load_ledger
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import sha256_of_file
+from pipeline.extraction.stage import extract
+from pipeline.features.audio.patches import PatchDecoder
+from pipeline.features.decoding import Decoder
+from pipeline.features.visual.frames import FrameDecoder
+from pipeline.store.manifest import VideoFile
+from pipeline.store.shards import LedgerRow, Shard, ShardIndex, load_ledger
 
 NUM_VIDEOS = 500
 NUM_BROKEN = 25
@@ -52,7 +52,7 @@ def recipe(modality: str, sampling: str = "time", num_samples: int = 2) -> Avera
 def run(
     tmp_path: Path, make_params: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[ShardIndex, list[LedgerRow]]]:
-    monkeypatch.setattr("pipeline.files.os.fsync", lambda _: None)
+    monkeypatch.setattr("pipeline.core.files.os.fsync", lambda _: None)
 
     def run_extraction(
         extractor: Averages, files: Mapping[str, Path], *, max_failed_fraction: float = 1.0

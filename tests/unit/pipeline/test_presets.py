@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.params import Params, ScheduleParams, load_params
+from pipeline.params.schema import Params, ScheduleParams, load_params
 
 ROOT = Path(__file__).resolve().parents[3]
 PRESETS = sorted(ROOT.glob("data/*/preset.yaml"))

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import MediaError, PipelineError, explain
-from pipeline.params import Params
+from pipeline.core.errors import MediaError, PipelineError, explain
+from pipeline.params.schema import Params
 from stages import run_stage
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.params import DatasetParams
+from pipeline.params.schema import DatasetParams
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from pipeline.annotations.audit import audit, audit_markdown
-from pipeline.annotations.manifest import Clip, Manifest, VideoFile
 from pipeline.annotations.rules import Annotations
+from pipeline.store.manifest import Clip, Manifest, VideoFile
 
 CLIPS = (
     Clip("a", "a", "videos/a.mp4", "Bark", "1111", "train"),

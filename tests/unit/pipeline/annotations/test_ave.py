@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from pipeline.annotations.ave import background_video_ids, read_ave, read_video_ids
-from pipeline.annotations.manifest import Clip
-from pipeline.errors import AnnotationError
+from pipeline.core.errors import AnnotationError
+from pipeline.store.manifest import Clip
 
 ROWS = [
     "Church bell&aaa&good&0&10",

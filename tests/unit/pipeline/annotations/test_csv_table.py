@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.annotations.csv_table import read_csv_table
-from pipeline.errors import AnnotationError
+from pipeline.core.errors import AnnotationError
 
 HEADER = "path,category,start,end,split\n"
 

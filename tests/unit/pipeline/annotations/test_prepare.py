@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.annotations.manifest import load_manifest
 from pipeline.annotations.prepare import prepare
-from pipeline.errors import AnnotationError
-from pipeline.files import read_csv
+from pipeline.core.errors import AnnotationError
+from pipeline.core.files import read_csv
+from pipeline.store.manifest import load_manifest
 
 ROWS = ["Bark&b&good&0&10", "Bark&a&good&2&5", 'Café, "bar"&b&good&6&8']
 

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.annotations.manifest import Clip
 from pipeline.annotations.reader import read_clips, without_leaks
 from pipeline.annotations.rules import Annotations
-from pipeline.errors import AnnotationError
+from pipeline.core.errors import AnnotationError
+from pipeline.store.manifest import Clip
 
 ROWS = [
     "Bark&both&good&0&10",

@@ -7,12 +7,12 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.annotations.manifest import SPLITS, Manifest
 from pipeline.annotations.prepare import prepare
 from pipeline.annotations.reader import read_clips
-from pipeline.errors import AnnotationError
-from pipeline.files import sha256_of_file
-from pipeline.params import DatasetParams
+from pipeline.core.errors import AnnotationError
+from pipeline.core.files import sha256_of_file
+from pipeline.params.schema import DatasetParams
+from pipeline.store.manifest import SPLITS, Manifest
 
 PARAMS = DatasetParams(
     name="ave",

@@ -13,7 +13,7 @@ from pipeline.annotations.rules import (
     read_text,
     videos_folder,
 )
-from pipeline.errors import AnnotationError
+from pipeline.core.errors import AnnotationError
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.annotations.manifest import load_manifest
 from pipeline.annotations.prepare import prepare
 from pipeline.annotations.rules import Annotations
 from pipeline.annotations.vggsound_avel import read_vggsound_avel
-from pipeline.errors import AnnotationError, ShardError
+from pipeline.core.errors import AnnotationError, ShardError
+from pipeline.store.manifest import load_manifest
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 HEADER = "video_id,category,split\n"

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.annotations import videos as videos_module
-from pipeline.annotations.manifest import Clip, VideoFile
 from pipeline.annotations.videos import list_videos
-from pipeline.errors import AnnotationError
+from pipeline.core.errors import AnnotationError
+from pipeline.store.manifest import Clip, VideoFile
 
 
 def clip(video_id: str, number: int = 1) -> Clip:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.decoding import Prepared
-from pipeline.features import combine_samples
-from pipeline.params import VisualParams, load_params
-from pipeline.visual import VisualExtractor
+from pipeline.features.contract import combine_samples
+from pipeline.features.decoding import Prepared
+from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.params.schema import VisualParams, load_params
 
 PARAMS = load_params(Path(__file__).resolve().parents[4] / "data" / "synthetic" / "preset.yaml")
 

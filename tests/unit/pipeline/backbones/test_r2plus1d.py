@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from models.r2plus1d import R2Plus1D18
-from pipeline.backbones.preprocessing import KINETICS_MEAN_RGB, KINETICS_STD_RGB
+from models.backbones.r2plus1d import R2Plus1D18
 from pipeline.backbones.registry import BACKBONES
-from pipeline.errors import WeightsError
-from pipeline.snippets import SnippetDecoder
-from pipeline.weights import Weights
+from pipeline.core.errors import WeightsError
+from pipeline.features.visual.preprocessing import KINETICS_MEAN_RGB, KINETICS_STD_RGB
+from pipeline.features.visual.snippets import SnippetDecoder
+from pipeline.features.weights import Weights
 
 
 def test_a_segment_has_the_vector_of_one_snippet_of_its_frames(make_extractor, extract, clip):

@@ -7,11 +7,11 @@ import pytest
 import torchvision.models as published
 from torchvision.models.video import R2Plus1D_18_Weights
 
-from pipeline.backbones.preprocessing import KINETICS_MEAN_RGB, KINETICS_STD_RGB
 from pipeline.backbones.registry import BACKBONES
-from pipeline.frames import RESIZES
-from pipeline.params import VisualParams
-from pipeline.recipes import VISUAL_FACTS
+from pipeline.features.recipes import VISUAL_FACTS
+from pipeline.features.visual.frames import RESIZES
+from pipeline.features.visual.preprocessing import KINETICS_MEAN_RGB, KINETICS_STD_RGB
+from pipeline.params.schema import VisualParams
 
 ROOT = Path(__file__).resolve().parents[4]
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from models.resnet import ResNet
-from pipeline.backbones.preprocessing import preprocess_torchvision
+from models.backbones.resnet import ResNet
 from pipeline.backbones.registry import BACKBONES
-from pipeline.errors import WeightsError
-from pipeline.weights import Weights
+from pipeline.core.errors import WeightsError
+from pipeline.features.visual.preprocessing import preprocess_torchvision
+from pipeline.features.weights import Weights
 
 
 @pytest.mark.parametrize("backbone", ["resnet101", "resnet152"])

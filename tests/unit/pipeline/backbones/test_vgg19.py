@@ -2,7 +2,7 @@
 
 import torch
 
-from pipeline.backbones.preprocessing import preprocess_torchvision
+from pipeline.features.visual.preprocessing import preprocess_torchvision
 
 
 def test_a_segment_has_the_mean_map_of_its_frames(make_extractor, extract, clip):

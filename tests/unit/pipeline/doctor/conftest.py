@@ -85,8 +85,11 @@ class QuickVGGish(torch.nn.Module):
 @pytest.fixture
 def _quick_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.backbones.vgg19.VGG19", QuickVGG19)
-    monkeypatch.setattr("pipeline.audio.VGGish", QuickVGGish)
-    for module in ("visual", "audio"):  # hashing the code of each extractor would take longer than all the rest
+    monkeypatch.setattr("pipeline.features.audio.extractor.VGGish", QuickVGGish)
+    for module in (
+        "features.visual.extractor",
+        "features.audio.extractor",
+    ):  # hashing the code of each extractor would take longer than all the rest
         monkeypatch.setattr(f"pipeline.{module}.source_fingerprint", lambda *modules: "")
 
 
@@ -95,4 +98,4 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(url: str, path: Path) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("pipeline.weights._download", refuse)
+    monkeypatch.setattr("pipeline.features.weights._download", refuse)

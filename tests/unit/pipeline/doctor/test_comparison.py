@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.audio import AudioExtractor
 from pipeline.doctor.candidates import find_candidates
 from pipeline.doctor.comparison import Comparison, Match, compare, correlation
 from pipeline.doctor.orders import possible_orders
 from pipeline.doctor.values import recognise
-from pipeline.features import combine_samples
-from pipeline.segments import segment_valid
-from pipeline.visual import VisualExtractor
+from pipeline.features.audio.extractor import AudioExtractor
+from pipeline.features.contract import combine_samples
+from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.media.segments import segment_valid
 
 CPU = torch.device("cpu")
 ANNOTATED = ("c", "a", "b")

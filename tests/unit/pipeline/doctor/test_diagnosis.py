@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from pipeline.core.errors import AnnotationError, PipelineError
 from pipeline.doctor.diagnosis import diagnose
-from pipeline.errors import AnnotationError, PipelineError
-from pipeline.recipes import audio_recipe
-from pipeline.shards import ShardRow, write_shard
+from pipeline.features.recipes import audio_recipe
+from pipeline.store.shards import ShardRow, write_shard
 
 SECONDS = 2
 RAW = np.maximum(np.random.default_rng(0).normal(size=(3, SECONDS, 128)), 0)

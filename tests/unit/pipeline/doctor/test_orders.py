@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pipeline.core.errors import AnnotationError
 from pipeline.doctor.orders import examine_order, possible_orders
-from pipeline.errors import AnnotationError
 
 ANNOTATED = ["d", "b", "a", "b", "c", "d"]
 

@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline.core.errors import ShardError
+from pipeline.core.files import sha256_of_file
 from pipeline.doctor.source import open_features
-from pipeline.errors import ShardError
-from pipeline.files import sha256_of_file
-from pipeline.shards import ShardFile, ShardIndex, ShardRow, write_shard
+from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, write_shard
 
 ROWS = np.random.default_rng(0).random((5, 3, 128))
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.audio import AudioExtractor
 from pipeline.doctor.diagnosis import diagnose
 from pipeline.doctor.text import as_dict, conclusion, describe
-from pipeline.params import load_params
-from pipeline.shards import ShardRow, write_shard
+from pipeline.features.audio.extractor import AudioExtractor
+from pipeline.params.schema import load_params
+from pipeline.store.shards import ShardRow, write_shard
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 PARAMS = load_params(REPOSITORY / "data/synthetic/preset.yaml")

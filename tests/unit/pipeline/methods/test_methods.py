@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from models.losses import BACKGROUND_CLIP
+from models.localization.losses import BACKGROUND_CLIP
 from pipeline.methods.contract import ClipLabels, InputShape, Losses, SegmentLabels, weigh
 from pipeline.methods.registry import METHODS
-from pipeline.params import TrainParams
+from pipeline.params.schema import TrainParams
 
 SHAPE = InputShape(num_categories=3, visual_channels=8, num_positions=4, audio_features=6)
 EVENTS = torch.tensor(

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import pipeline.worker
-from models.localization import Localization
-from pipeline.checkpoints import Checkpoint
-from pipeline.frames import FrameDecoder
-from pipeline.patches import PatchDecoder
+import pipeline.extraction.worker
+from models.localization.answers import Localization
+from pipeline.features.audio.patches import PatchDecoder
+from pipeline.features.visual.frames import FrameDecoder
 from pipeline.prediction.events import Segment, VideoPrediction
 from pipeline.prediction.network import Model
+from pipeline.training.checkpoints import Checkpoint
 
 FRAME_RATE = 25
 SIDE = 2  # of the visual map
@@ -135,13 +135,13 @@ class SmallNetwork(nn.Module):
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compute features by networks of one layer: VGG19 takes a fifth of a second for a frame."""
     monkeypatch.setattr("pipeline.backbones.vgg19.VGG19", lambda: SmallNetwork(nn.Conv2d(3, 512, 32, stride=32)))
-    monkeypatch.setattr("pipeline.audio.VGGish", lambda: SmallNetwork(nn.Linear(96 * 64, 128)))
+    monkeypatch.setattr("pipeline.features.audio.extractor.VGGish", lambda: SmallNetwork(nn.Linear(96 * 64, 128)))
 
 
 @pytest.fixture
 def decode_in_test(decode_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode in the process of the test."""
-    monkeypatch.setattr("pipeline.prediction.localizing.DecodePool", pipeline.worker.DecodePool)
+    monkeypatch.setattr("pipeline.prediction.localizing.DecodePool", pipeline.extraction.worker.DecodePool)
 
 
 @pytest.fixture

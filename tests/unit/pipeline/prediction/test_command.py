@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.errors import CheckpointError, ParamsError, PipelineError
+from pipeline.core.errors import CheckpointError, ParamsError, PipelineError
 from pipeline.prediction.command import STDOUT, Targets, output_stems, predict_files
 from pipeline.prediction.events import VideoPrediction
 from pipeline.prediction.localizing import localize_video

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.audio_frontend import continuous_patches
-from pipeline.decoding import Prepared
-from pipeline.errors import MediaError
-from pipeline.frames import FrameDecoder
-from pipeline.media import read_waveform
-from pipeline.patches import PatchDecoder
+from pipeline.core.errors import MediaError
+from pipeline.features.audio.log_mel import continuous_patches
+from pipeline.features.audio.patches import PatchDecoder
+from pipeline.features.decoding import Prepared
+from pipeline.features.visual.frames import FrameDecoder
+from pipeline.media.container import read_waveform
 from pipeline.prediction.decoding import WindowFrameDecoder, WindowPatchDecoder
 
 T = 4

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.annotations.manifest import Clip, Manifest, VideoFile
-from pipeline.audio import AudioExtractor
-from pipeline.checkpoints import SELECTIONS, build_network, new_checkpoint, save_checkpoint
-from pipeline.dataset import load_dataset
-from pipeline.errors import MediaError
-from pipeline.evaluation import evaluate_run
-from pipeline.extraction import extract
-from pipeline.files import sha256_of_file
+from pipeline.core.errors import MediaError
+from pipeline.core.files import sha256_of_file
+from pipeline.evaluation.stage import evaluate_run
+from pipeline.extraction.stage import extract
+from pipeline.features.audio.extractor import AudioExtractor
+from pipeline.features.visual.extractor import VisualExtractor
 from pipeline.prediction.localizing import localize_video
 from pipeline.prediction.network import WeightFiles, load_model
-from pipeline.visual import VisualExtractor
+from pipeline.store.manifest import Clip, Manifest, VideoFile
+from pipeline.training.checkpoints import SELECTIONS, build_network, new_checkpoint, save_checkpoint
+from pipeline.training.dataset import load_dataset
 
 CPU = torch.device("cpu")
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.checkpoints import SELECTIONS, Checkpoint, build_network, save_checkpoint
-from pipeline.errors import CheckpointError, WeightsError
-from pipeline.files import sha256_of_file
-from pipeline.params import Params
+from pipeline.core.errors import CheckpointError, WeightsError
+from pipeline.core.files import sha256_of_file
+from pipeline.features.recipes import audio_recipe, released_recipe, visual_recipe
+from pipeline.params.schema import Params
 from pipeline.prediction.network import WeightFiles, feature_params, load_model
-from pipeline.recipes import audio_recipe, released_recipe, visual_recipe
+from pipeline.training.checkpoints import SELECTIONS, Checkpoint, build_network, save_checkpoint
 
 NONE = WeightFiles()
 WHERE = Path("results/train/weights.safetensors")

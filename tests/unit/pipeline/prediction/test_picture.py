@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.drawing.palette import colours
 from pipeline.prediction import picture
 from pipeline.prediction.picture import save_picture
-from pipeline.report.palette import colours
 
 CATEGORIES = ("bell", "siren", "<b>a & b\n--> $x_1$")
 

@@ -8,11 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.errors import MediaError
-from pipeline.media import read_frames, read_timeline, read_waveform
-from pipeline.prediction.attention import COLOUR
+from pipeline.core.errors import MediaError
+from pipeline.drawing.attention import COLOUR
+from pipeline.drawing.palette import colours
+from pipeline.media.container import read_frames, read_timeline, read_waveform
 from pipeline.prediction.render import MIN_WIDTH, render_video
-from pipeline.report.palette import colours
 
 COLOURS = colours(("bell", "siren", "<b>a & b\n--> $x_1$"))
 SIZE = (320, 128)  # as media.write's pictures, four times

@@ -10,13 +10,13 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.annotations.manifest import BACKGROUND, Clip, Manifest, VideoFile
-from pipeline.files import write_csv, write_json
-from pipeline.maps import save_maps
-from pipeline.params import Params, load_params
+from pipeline.core.files import write_csv, write_json
+from pipeline.params.schema import Params, load_params
 from pipeline.report.build import build_report
 from pipeline.report.inputs import MATRICES
-from pipeline.shards import LedgerRow, ShardIndex, save_ledger
+from pipeline.store.manifest import BACKGROUND, Clip, Manifest, VideoFile
+from pipeline.store.maps import save_maps
+from pipeline.store.shards import LedgerRow, ShardIndex, save_ledger
 
 NUM_SEGMENTS = 4
 FRAME_RATE = 10

@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pipeline.errors import PipelineError
-from pipeline.ledger import OffsetSummary
-from pipeline.maps import load_maps, save_maps
-from pipeline.media import REASONS
+from pipeline.core.errors import PipelineError
+from pipeline.media.container import REASONS
 from pipeline.report import choice
 from pipeline.report.build import MAX_PROBLEM_VIDEOS, explain_offsets, percent
-from pipeline.shards import load_ledger, save_ledger
+from pipeline.store.ledger import OffsetSummary
+from pipeline.store.maps import load_maps, save_maps
+from pipeline.store.shards import load_ledger, save_ledger
 
 HOSTILE = "</script><script>alert(1)</script>"
 NOTICE = "they say nothing about the method"

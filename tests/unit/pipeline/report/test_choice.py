@@ -1,7 +1,7 @@
-from pipeline.annotations.manifest import Clip
 from pipeline.report import choice
 from pipeline.report.choice import choose_predictions, list_clips
 from pipeline.report.inputs import Prediction
+from pipeline.store.manifest import Clip
 
 
 def prediction(name, category, num_right, num_segments=4):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.annotations.manifest import Clip
 from pipeline.report.contact_sheets import BELOW, GAP, NUM_SHEETS, PICTURE_WIDTH, choose_sheets
 from pipeline.report.inputs import Prediction
+from pipeline.store.manifest import Clip
 
 
 def prediction(name, category, said=("background",)):

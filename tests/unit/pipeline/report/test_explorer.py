@@ -1,9 +1,9 @@
 from markupsafe import Markup
 
-from pipeline.annotations.manifest import Clip
 from pipeline.report.explorer import Explorer, Row, describe_outcome
 from pipeline.report.inputs import Prediction
 from pipeline.report.mistakes import segment_kinds
+from pipeline.store.manifest import Clip
 
 B = "background"
 

@@ -1,7 +1,7 @@
 import numpy as np
 
-from pipeline.maps import load_maps, save_maps
 from pipeline.report.inputs import MATRICES, load_run
+from pipeline.store.maps import load_maps, save_maps
 
 
 def test_a_clip_gets_the_maps_at_its_place_in_the_predictions(make_run):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.inference import MATRICES as WRITTEN_MATRICES
-from pipeline.report.heat import attention_shares, map_colours, overlay_colours
+from pipeline.drawing.heat import attention_shares, map_colours, overlay_colours
+from pipeline.drawing.palette import colours
 from pipeline.report.inputs import MATRICES, load_run
-from pipeline.report.palette import colours
 from pipeline.report.timelines import build_timeline
+from pipeline.training.inference import MATRICES as WRITTEN_MATRICES
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.params import Params, TablesParams, load_params
+from pipeline.params.schema import Params, TablesParams, load_params
 from pipeline.tables.definitions import Definitions, load_definitions
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.plans import Plan

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params import EvaluateParams, Params
+from pipeline.params.schema import EvaluateParams, Params
 from pipeline.tables.building import (
     Results,
     Table,

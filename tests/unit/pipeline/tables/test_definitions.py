@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ParamsError
-from pipeline.params import MethodName, Params, TablesParams, load_params
+from pipeline.core.errors import ParamsError
+from pipeline.params.schema import MethodName, Params, TablesParams, load_params
 from pipeline.tables.definitions import LABELS, Definitions, load_definitions, resolve_row, select_rows, values_of
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ParamsError, PipelineError
+from pipeline.core.errors import ParamsError, PipelineError
 from pipeline.tables.definitions import Definitions, load_definitions
 from pipeline.tables.planning import CODE, plan_rows
 from pipeline.tables.plans import load_plan, load_plans, write_plans

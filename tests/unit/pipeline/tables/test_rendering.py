@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.errors import PipelineError
-from pipeline.params import Params, TablesParams
+from pipeline.core.errors import PipelineError
+from pipeline.params.schema import Params, TablesParams
 from pipeline.tables.definitions import load_definitions
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.rendering import render_tables

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.errors import ParamsError
+from pipeline.core.errors import ParamsError
 from pipeline.tables.definitions import Definitions
 from pipeline.tables.reported import ReportedNumber, load_reported
 

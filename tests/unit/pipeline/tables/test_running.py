@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.checkpoints import SELECTIONS
-from pipeline.dataset import Dataset, load_dataset
-from pipeline.errors import ParamsError, ShardError, TrainingError
-from pipeline.evaluation import evaluate_run
-from pipeline.params import Params, TrainParams
+from pipeline.core.errors import ParamsError, ShardError, TrainingError
+from pipeline.evaluation.stage import evaluate_run
+from pipeline.params.schema import Params, TrainParams
 from pipeline.tables import running
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import load_record
 from pipeline.tables.running import run_row
-from pipeline.training import train
+from pipeline.training.checkpoints import SELECTIONS
+from pipeline.training.dataset import Dataset, load_dataset
+from pipeline.training.loop import train
 
 CPU = torch.device("cpu")
 VALUES = {

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import PipelineError
-from pipeline.params import EvaluateParams
-from pipeline.statistics import compare, seeds_interval
+from pipeline.core.errors import PipelineError
+from pipeline.metrics.statistics import compare, seeds_interval
+from pipeline.params.schema import EvaluateParams
 from pipeline.tables.records import Counts, load_record, write_record
 from pipeline.tables.scores import compare_rows, score_row
 

@@ -1,0 +1,1 @@
+"""Feature networks: pictures, snippets or log-mel patches in, maps or vectors out."""

@@ -1,0 +1,147 @@
+"""CMRAN: channel and spatial attention, then relations within and across the modalities.
+
+Xu et al., *Cross-Modal Relation-Aware Networks for Audio-Visual Event Localization* (ACM MM 2020), as released. There
+is no LSTM and no positional encoding: a segment does not know when it is, and another order of the segments gives the
+same answers in that order.
+
+Axes: B clip, T segment, H W map, P position (H·W), K channel after projection (512), D feature (256), C category.
+
+::
+
+    audio ───────┬──── encoder ──┐  decoder ─┐
+                 │               ╳           ├─ product ── interaction ── heads
+    visual ── attention ─ encoder ┘  decoder ┘
+
+Each decoder reads its own modality, and the encoder of the other one.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from models.initialisation import init_linear_weights
+from models.localization.answers import Localization
+from models.localization.attention import ChannelSpatialAttention
+from models.localization.heads import LocalizationHeads, weak_clip_probabilities
+from models.localization.relation import RelationAttention, RelationDecoder, RelationEncoder
+
+_HIDDEN_CHANNELS = 512
+_NUM_FEATURES = 256
+
+
+@dataclass(frozen=True)
+class CMRANLocalization(Localization):
+    """The answers of CMRAN, and how it came to them.
+
+    Attributes
+    ----------
+    channel_attention : torch.Tensor, shape (B, T, K)
+        What each channel of the projected map is raised by, 0 to 1 (``channel_att``).
+    attended_visual : torch.Tensor, shape (B, T, K)
+        Visual map after both attentions (``visual_vector``).
+    encoded_visual, encoded_audio : torch.Tensor, shape (B, T, D)
+        Each modality related to itself.
+    decoded_visual, decoded_audio : torch.Tensor, shape (B, T, D)
+        Each modality related to itself and to the other.
+    """
+
+    channel_attention: torch.Tensor
+    attended_visual: torch.Tensor
+    encoded_visual: torch.Tensor
+    encoded_audio: torch.Tensor
+    decoded_visual: torch.Tensor
+    decoded_audio: torch.Tensor
+
+
+class CMRANNet(nn.Module):
+    """Localise audio-visual events by relating every segment to every segment of both modalities.
+
+    The category is judged from the maximum over the segments, by design. Initial weights as
+    :func:`models.initialisation.init_linear_weights` says, the rule of :class:`models.localization.psp.PSPNet`; the
+    stacked query, key and value projections of each attention stay as PyTorch starts them, which is Xavier-uniform too.
+
+    Parameters
+    ----------
+    num_categories : int
+        C, without background.
+    visual_channels : int, optional
+        Channels of the visual maps: 512 for VGG-19, 1024 for ResNet.
+    audio_features : int, optional
+        Size of the audio vector of a segment.
+    num_positions : int, optional
+        Positions of the visual maps, H·W. No weight depends on it: maps of another size are refused, as by the other
+        networks.
+    interaction_heads : int, optional
+        Heads of the attention that lets the modalities interact: 4 in the released network for full supervision, 2 in
+        the one for weak supervision. All others have 4.
+    dropout : float, optional
+        Probability of dropping a feature, or a weight of an attention, in the relations while training. The value is
+        that of the transformer (Vaswani et al., NeurIPS 2017) and PyTorch's own; test vectors cannot confirm it, as
+        they are recorded without dropout.
+
+    Raises
+    ------
+    ValueError
+        If the heads of the interaction cannot share 256 features equally, or as
+        :class:`models.localization.heads.LocalizationHeads`.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_categories: int,
+        visual_channels: int = 512,
+        audio_features: int = 128,
+        num_positions: int = 49,
+        interaction_heads: int = 4,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if interaction_heads < 1 or _NUM_FEATURES % interaction_heads:
+            raise ValueError(
+                f"interaction_heads: expected a divisor of {_NUM_FEATURES}, found {interaction_heads}; "
+                "the heads share the features equally"
+            )
+        self.attention = ChannelSpatialAttention(
+            visual_channels=visual_channels,
+            audio_features=audio_features,
+            num_positions=num_positions,
+            hidden_features=_HIDDEN_CHANNELS,
+        )
+        self.visual_encoder = RelationEncoder(in_features=_HIDDEN_CHANNELS, num_features=_NUM_FEATURES, dropout=dropout)
+        self.audio_encoder = RelationEncoder(in_features=audio_features, num_features=_NUM_FEATURES, dropout=dropout)
+        self.visual_decoder = RelationDecoder(in_features=_HIDDEN_CHANNELS, num_features=_NUM_FEATURES, dropout=dropout)
+        self.audio_decoder = RelationDecoder(in_features=audio_features, num_features=_NUM_FEATURES, dropout=dropout)
+        self.interaction = RelationAttention(num_features=_NUM_FEATURES, num_heads=interaction_heads, dropout=dropout)
+        self.heads = LocalizationHeads(num_features=_NUM_FEATURES, num_categories=num_categories, pooling="max")
+        init_linear_weights(self)
+
+    def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> CMRANLocalization:
+        """Localise in maps (B, T, H, W, visual_channels) and audio (B, T, audio_features).
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit the network or each other; maps with channels first are refused.
+        """
+        attended_visual, attention, channel_attention = self.attention(visual, audio)
+        encoded_visual = self.visual_encoder(attended_visual)
+        encoded_audio = self.audio_encoder(audio)
+        decoded_visual = self.visual_decoder(attended_visual, encoded_audio)
+        decoded_audio = self.audio_decoder(audio, encoded_visual)
+        fusion = self.interaction(decoded_visual * decoded_audio, torch.cat([decoded_audio, decoded_visual], dim=1))
+        event_logits, category_logits = self.heads(fusion)
+        return CMRANLocalization(
+            event_logits=event_logits,
+            category_logits=category_logits,
+            clip_probabilities=weak_clip_probabilities(event_logits, category_logits),
+            fusion=fusion,
+            attention=attention,
+            channel_attention=channel_attention,
+            attended_visual=attended_visual,
+            encoded_visual=encoded_visual,
+            encoded_audio=encoded_audio,
+            decoded_visual=decoded_visual,
+            decoded_audio=decoded_audio,
+        )

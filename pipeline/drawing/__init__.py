@@ -1,0 +1,1 @@
+"""Colours, thumbnails and heat maps that the report, predictions and tables share."""

@@ -1,0 +1,1 @@
+"""Trained weights scored on the test split."""

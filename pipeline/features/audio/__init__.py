@@ -1,0 +1,1 @@
+"""The sound of a video, through the VGGish front end and network, to a vector per segment."""

@@ -1,0 +1,1 @@
+"""Scores of localization, and how far each may move by chance."""

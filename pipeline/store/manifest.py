@@ -1,0 +1,120 @@
+"""The manifest: one row per labelled clip, and the list of video files the rows point to.
+
+``manifest.csv``   clip_id, video_id, path, category, events, split
+``videos.csv``     video_id, path, size_bytes, sha256 (empty size and hash: the file is missing)
+``categories.txt`` one category per line; the line number is the class index
+
+`path` is relative to ``data/<name>/raw``; `events` has one character per segment, ``1`` where the event is both
+seen and heard. Several clips may share a video (45 do in AVE); features are extracted once per video.
+
+A clip known to be background throughout, which may be added to weak training and is never scored, has the split
+``background``, an empty category and no event. Where of a clip only features exist, `path` is empty.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.core.errors import AnnotationError, explain
+from pipeline.core.files import read_csv, write_csv, write_text
+
+SPLITS = ("train", "val", "test")
+BACKGROUND = "background"
+
+CLIP_COLUMNS = ("clip_id", "video_id", "path", "category", "events", "split")
+VIDEO_COLUMNS = ("video_id", "path", "size_bytes", "sha256")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled clip.
+
+    Parameters
+    ----------
+    clip_id : str
+        Unique in the manifest.
+    video_id : str
+        Names the media file; clips that share a video share its features.
+    path : str
+        The media file, relative to ``data/<name>/raw``; empty where only features exist.
+    category : str
+        What happens in the clip; never ``background``, empty in that split.
+    events : str
+        One character per segment: ``1`` audio-visual event, ``0`` background.
+    split : str
+        ``train``, ``val`` or ``test``; or ``background``, which belongs to none of them.
+    """
+
+    clip_id: str
+    video_id: str
+    path: str
+    category: str
+    events: str
+    split: str
+
+    def event_mask(self) -> np.ndarray:
+        """Return `events` as a boolean array of shape (T,)."""
+        return np.array([character == "1" for character in self.events])
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """One media file: `size_bytes` and `sha256` are None where it is missing, `path` is empty where none exists."""
+
+    video_id: str
+    path: str
+    size_bytes: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Clips in the order of the annotation file, the videos they use, and the category names in class order."""
+
+    clips: tuple[Clip, ...]
+    videos: tuple[VideoFile, ...]
+    categories: tuple[str, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write ``manifest.csv``, ``videos.csv`` and ``categories.txt`` into `folder`."""
+        write_csv(folder / "manifest.csv", CLIP_COLUMNS, (vars(clip) for clip in self.clips))
+        write_csv(
+            folder / "videos.csv",
+            VIDEO_COLUMNS,
+            ({key: "" if value is None else value for key, value in vars(video).items()} for video in self.videos),
+        )
+        write_text(folder / "categories.txt", "".join(f"{name}\n" for name in self.categories))
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read what :meth:`Manifest.save` wrote."""
+    for name in ("manifest.csv", "videos.csv", "categories.txt"):
+        if not (folder / name).is_file():
+            raise AnnotationError(
+                explain(
+                    folder / name,
+                    expected="the output of the prepare stage",
+                    found="no file",
+                    remedy="run `dvc repro prepare`",
+                )
+            )
+    clips = tuple(Clip(**row) for row in read_csv(folder / "manifest.csv"))
+    return Manifest(
+        clips=clips,
+        videos=load_videos(folder / "videos.csv"),
+        categories=tuple((folder / "categories.txt").read_text(encoding="utf-8").split("\n")[:-1]),
+    )
+
+
+def load_videos(path: Path) -> tuple[VideoFile, ...]:
+    """Read ``videos.csv``."""
+    return tuple(
+        VideoFile(
+            video_id=row["video_id"],
+            path=row["path"],
+            size_bytes=int(row["size_bytes"]) if row["size_bytes"] else None,
+            sha256=row["sha256"] or None,
+        )
+        for row in read_csv(path)
+    )

@@ -1,0 +1,150 @@
+"""Trained weights as files: safetensors with everything needed to use them, and nothing that is executed on load."""
+
+import json
+import math
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pipeline.core.errors import CheckpointError, explain
+from pipeline.core.files import atomic_write
+from pipeline.methods.contract import InputShape
+from pipeline.methods.registry import METHODS
+from pipeline.params.schema import Supervision, TrainParams
+from pipeline.training.dataset import Dataset
+
+SCHEMA = "avel-weights/2"
+SELECTIONS = {"val": "weights.safetensors", "test": "weights_test_selected.safetensors"}
+"""What the weights of a run are called, by the split on which their epoch was the best."""
+
+
+def seed_folder(output: Path, seed: int) -> Path:
+    """Return where the weights of a further seed are, beside those of the first in `output` itself."""
+    return output / f"seed-{seed}"
+
+
+def seed_folders(output: Path) -> list[Path]:
+    """Return the folders with weights of all seeds of a run, the first one's first."""
+    further = [path for path in output.glob("seed-*") if re.fullmatch(r"seed-\d+", path.name) and path.is_dir()]
+    return [output, *sorted(further, key=lambda path: int(path.name.removeprefix("seed-")))]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What stands beside the weights.
+
+    Parameters
+    ----------
+    method, supervision : str
+    network : dict
+        Settings of the method that shape its network.
+    categories : list of str
+        In class order, without background.
+    visual_channels, num_positions, audio_features : int
+        Of the features it was trained on.
+    visual_recipe, audio_recipe : dict
+        What made those features.
+    precision : str
+        Of the arithmetic it was trained in, and is evaluated in.
+    epoch : int or None
+        From 1; None where it is not known, as of imported weights. So are `accuracy` and `seed`.
+    selected_on : str
+        ``val`` or ``test``: the split on which this epoch was the best; empty where that is not known.
+    accuracy : float or None
+        On that split, percent of segments.
+    seed : int or None
+    """
+
+    method: str
+    supervision: Supervision
+    network: dict[str, Any]
+    categories: list[str]
+    visual_channels: int
+    num_positions: int
+    audio_features: int
+    visual_recipe: dict[str, Any]
+    audio_recipe: dict[str, Any]
+    precision: str
+    epoch: int | None
+    selected_on: str
+    accuracy: float | None
+    seed: int | None
+
+
+def new_checkpoint(params: TrainParams, dataset: Dataset) -> Checkpoint:
+    """Return the description of what these params train on this data set, before any epoch."""
+    *map_shape, visual_channels = dataset.visual.feature_shape
+    return Checkpoint(
+        method=params.method,
+        supervision=params.supervision,
+        network=METHODS[params.method].network_settings(params.settings, params.supervision),
+        categories=list(dataset.categories),
+        visual_channels=visual_channels,
+        num_positions=math.prod(map_shape),
+        audio_features=dataset.audio.feature_shape[-1],
+        visual_recipe=dataset.visual.index.recipe,
+        audio_recipe=dataset.audio.index.recipe,
+        precision=params.precision,
+        epoch=None,
+        selected_on="",
+        accuracy=None,
+        seed=params.seed,
+    )
+
+
+def build_network(checkpoint: Checkpoint) -> nn.Module:
+    """Return the network a checkpoint describes, with fresh weights from the global generator."""
+    shape = InputShape(
+        num_categories=len(checkpoint.categories),
+        visual_channels=checkpoint.visual_channels,
+        num_positions=checkpoint.num_positions,
+        audio_features=checkpoint.audio_features,
+    )
+    return METHODS[checkpoint.method].build(shape, checkpoint.network)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint, state: dict[str, Tensor]) -> None:
+    """Write weights and description atomically; equal ones give equal bytes."""
+    # One metadata key: the order in which the format writes several is not defined.
+    description = json.dumps({"schema": SCHEMA, **asdict(checkpoint)}, sort_keys=True)
+    with atomic_write(path) as temporary:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, temporary, {"avel": description})
+
+
+def load_checkpoint(path: Path, device: torch.device) -> tuple[Checkpoint, nn.Module]:
+    """Read weights and build their network, in evaluation mode.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, not ours, or its weights do not fit the network it describes.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            description = json.loads((file.metadata() or {})["avel"])
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if description.pop("schema") != SCHEMA:
+            raise ValueError("another schema")
+        checkpoint = Checkpoint(**description)
+        network = build_network(checkpoint)
+        network.to(next(iter(state.values())).dtype).load_state_dict(state)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            explain(path, expected="trained weights", found="no file", remedy="run `dvc repro train`")
+        ) from error
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, StopIteration) as error:
+        raise CheckpointError(
+            explain(
+                path,
+                expected=f"trained weights ({SCHEMA})",
+                found=" ".join(str(error).split())[:200],
+                remedy="train again",
+            )
+        ) from error
+    return checkpoint, network.eval().to(device)

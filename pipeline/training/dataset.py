@@ -1,0 +1,321 @@
+"""Features and labels joined: what training and evaluation are given.
+
+Two objects on purpose. :class:`Clips` has features and one category per clip, and no segment label anywhere in it:
+it is all that weak training gets. :class:`LabelledClips` adds a label per segment.
+
+Here it is known where each clip's features are; :mod:`pipeline.training.loading` reads them.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.localization.losses import BACKGROUND_CLIP
+from pipeline.core.errors import AnnotationError, ParamsError, ShardError, TrainingError, explain
+from pipeline.features.recipes import VISUAL_FACTS, feature_recipe, visual_feature_shape
+from pipeline.params.schema import Params
+from pipeline.store.manifest import BACKGROUND, SPLITS, Clip, load_manifest
+from pipeline.store.shards import Shard, ShardIndex, require_recipe, verify_shard
+from pipeline.training.reading import FeatureFiles
+
+logger = logging.getLogger(__name__)
+
+
+class FeatureFolder:
+    """The shards of one modality: which videos they hold, where, and what of each is valid."""
+
+    def __init__(self, folder: Path, recipe: Mapping[str, Any]) -> None:
+        """Look at the shards in `folder`, checking recipe and hashes.
+
+        Raises
+        ------
+        ShardError
+            If the features were made by another recipe, or a shard is missing, damaged or of another shape than the
+            first.
+        """
+        self.index: ShardIndex = require_recipe(folder, recipe)
+        if not self.index.shards:
+            raise ShardError(
+                explain(folder, expected="at least one shard", found="none", remedy="see ledger.csv in that folder")
+            )
+        paths, starts, layouts = [], [], []
+        self._places: dict[str, int] = {}
+        self._valid: list[np.ndarray] = []
+        for entry in self.index.shards:
+            path = folder / entry.file
+            verify_shard(path, entry.sha256)
+            with Shard(path) as shard:
+                layouts.append((shard.features.shape[1:], shard.features.dtype))
+                starts.append(len(self._valid))
+                self._places.update({video_id: starts[-1] + row for row, video_id in enumerate(shard.video_ids)})
+                self._valid.extend(shard.valid)
+            paths.append(path)
+            if layouts[-1] != layouts[0]:
+                raise ShardError(
+                    explain(
+                        path,
+                        expected="features of {} {} as in the first shard".format(*layouts[0]),
+                        found="{} {}".format(*layouts[-1]),
+                        remedy="extract the features again",
+                    )
+                )
+        shape, dtype = layouts[0]
+        self.files = FeatureFiles(tuple(paths), tuple(starts), len(self._valid), shape, dtype)
+
+    def __contains__(self, video_id: str) -> bool:
+        return video_id in self._places
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of one segment's features."""
+        return self.files.shape[1:]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all features in memory, in the type they are stored in."""
+        return self.files.num_videos * self.files.num_bytes_per_video
+
+    def valid(self, video_id: str) -> np.ndarray:
+        """Return which segments of a video have media, (T,) bool."""
+        return self._valid[self._places[video_id]]
+
+    def places(self, video_ids: Iterable[str]) -> Tensor:
+        """Return where in the folder the videos are, int64, 0 to N - 1: the order they lie in on the disk."""
+        return torch.tensor([self._places[video_id] for video_id in video_ids], dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Features (B, T, ...) of both modalities and one category index per clip (B,)."""
+
+    visual: Tensor
+    audio: Tensor
+    categories: Tensor
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Covered clips, as a rule those of a split, without any segment label.
+
+    Parameters
+    ----------
+    clip_ids, video_ids : tuple of str
+    categories : torch.Tensor
+        Shape (N,), int64: class index of each clip, :data:`models.localization.losses.BACKGROUND_CLIP` for one known to
+        be background throughout.
+    num_categories : int
+        C; background is not one of them.
+    visual, audio : FeatureFolder
+    """
+
+    clip_ids: tuple[str, ...]
+    video_ids: tuple[str, ...]
+    categories: Tensor
+    num_categories: int
+    visual: FeatureFolder
+    audio: FeatureFolder
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    def joined(self, other: "Clips") -> "Clips":
+        """Return these clips followed by those of `other`, which has the same categories and features."""
+        assert (self.num_categories, self.visual, self.audio) == (other.num_categories, other.visual, other.audio)
+        return replace(
+            self,
+            clip_ids=self.clip_ids + other.clip_ids,
+            video_ids=self.video_ids + other.video_ids,
+            categories=torch.cat([self.categories, other.categories]),
+        )
+
+
+@dataclass(frozen=True)
+class LabelledClips:
+    """The covered clips of a split with a label per segment.
+
+    Parameters
+    ----------
+    clips : Clips
+    events : torch.Tensor
+        Shape (N, T), bool: the training target; segments without media are background.
+    truth : torch.Tensor
+        Shape (N, T), int64: category index, or C for background, as annotated.
+    has_media : torch.Tensor
+        Shape (N, T), bool: both modalities have media there.
+    num_expected : int
+        Clips that the manifest lists for the split, covered or not.
+    """
+
+    clips: Clips
+    events: Tensor
+    truth: Tensor
+    has_media: Tensor
+    num_expected: int
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def without_segment_labels(self) -> Clips:
+        """Return the same clips as weak training may see them."""
+        return self.clips
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three splits, the category names in class order, and the features they read.
+
+    `background` are clips of no split, known to be background throughout: weak training may add them, nothing scores
+    them. Most data sets have none.
+    """
+
+    train: LabelledClips
+    val: LabelledClips
+    test: LabelledClips
+    background: Clips
+    categories: tuple[str, ...]
+    visual: FeatureFolder
+    audio: FeatureFolder
+
+    def require_clips(self, *splits: str) -> None:
+        """Check that splits have clips.
+
+        Raises
+        ------
+        TrainingError
+            Naming the first that has none.
+        """
+        for split in splits:
+            if len(getattr(self, split)) == 0:
+                raise TrainingError(
+                    explain(
+                        f"split {split}",
+                        expected="at least one clip with features",
+                        found="none",
+                        remedy="see data/<name>/prepared/audit.md and the ledgers",
+                    )
+                )
+
+
+def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:
+    """Join the manifest with both feature folders.
+
+    Background clips are joined like the others, but `dataset.min_coverage` does not apply to them: they are an
+    addition to training, and no score becomes doubtful without some of them.
+
+    Parameters
+    ----------
+    params : Params
+        Its `dataset`, and the recipes that the features must have been made by.
+    prepared : Path
+        Output of the prepare stage.
+    features : Path
+        Folder with ``visual/`` and ``audio/``.
+
+    Raises
+    ------
+    ParamsError
+        If the visual features are no maps.
+    AnnotationError
+        If the manifest's event strings are not `dataset.num_segments` long.
+    ShardError
+        If features are missing, damaged, of another recipe, or cover too few clips of a split.
+    """
+    _require_maps(params)
+    manifest = load_manifest(prepared)
+    num_segments = params.dataset.num_segments
+    visual = FeatureFolder(features / "visual", feature_recipe(params, "visual"))
+    audio = FeatureFolder(features / "audio", feature_recipe(params, "audio"))
+    for clip in manifest.clips:
+        if len(clip.events) != num_segments:
+            raise AnnotationError(
+                explain(
+                    f"clip {clip.clip_id}",
+                    expected=f"{num_segments} segments (dataset.num_segments)",
+                    found=len(clip.events),
+                    remedy="run `dvc repro prepare`",
+                )
+            )
+    class_index = {category: index for index, category in enumerate(manifest.categories)}
+    splits = {}
+    for split in SPLITS:
+        listed = [clip for clip in manifest.clips if clip.split == split]
+        splits[split] = _join(listed, class_index, visual, audio, num_segments)
+        _require_coverage(split, splits[split], params.dataset.min_coverage)
+        logger.info("%s: %d of %d clips have features", split, len(splits[split]), len(listed))
+    listed = [clip for clip in manifest.clips if clip.split == BACKGROUND]
+    background = _clips(_covered(listed, visual, audio), class_index, visual, audio)
+    if listed:
+        logger.info("%s: %d of %d clips have features", BACKGROUND, len(background), len(listed))
+    return Dataset(**splits, background=background, categories=manifest.categories, visual=visual, audio=audio)
+
+
+def _require_maps(params: Params) -> None:
+    """Check that an extracted segment has one map, as every released one has: networks attend to its positions."""
+    visual = params.visual
+    shape = visual_feature_shape(visual)
+    if params.features.source == "extracted" and len(shape) != 3:
+        of_maps = [name for name, facts in VISUAL_FACTS.items() if len(facts.feature_shape) == 3]
+        raise ParamsError(
+            explain(
+                f"visual features of {visual.backbone}, combine: {visual.combine}",
+                expected="one map (H, W, C) per segment, to whose positions every network attends",
+                found=f"shape {shape}",
+                remedy=f"train on {', '.join(of_maps)} with combine: mean; these can be extracted, not trained on",
+            )
+        )
+
+
+def _join(
+    listed: Sequence[Clip],
+    class_index: Mapping[str, int],
+    visual: FeatureFolder,
+    audio: FeatureFolder,
+    num_segments: int,
+) -> LabelledClips:
+    covered = _covered(listed, visual, audio)
+    shape = (len(covered), num_segments)
+    annotated = np.array([clip.event_mask() for clip in covered], bool).reshape(shape)
+    has_media = np.array([visual.valid(clip.video_id) & audio.valid(clip.video_id) for clip in covered], bool).reshape(
+        shape
+    )
+    clips = _clips(covered, class_index, visual, audio)
+    truth = torch.where(torch.from_numpy(annotated), clips.categories[:, None], len(class_index))
+    return LabelledClips(
+        clips, torch.from_numpy(annotated & has_media), truth, torch.from_numpy(has_media), len(listed)
+    )
+
+
+def _covered(listed: Sequence[Clip], visual: FeatureFolder, audio: FeatureFolder) -> list[Clip]:
+    return [clip for clip in listed if clip.video_id in visual and clip.video_id in audio]
+
+
+def _clips(
+    covered: Sequence[Clip], class_index: Mapping[str, int], visual: FeatureFolder, audio: FeatureFolder
+) -> Clips:
+    categories = [BACKGROUND_CLIP if clip.split == BACKGROUND else class_index[clip.category] for clip in covered]
+    return Clips(
+        clip_ids=tuple(clip.clip_id for clip in covered),
+        video_ids=tuple(clip.video_id for clip in covered),
+        categories=torch.tensor(categories, dtype=torch.int64),
+        num_categories=len(class_index),
+        visual=visual,
+        audio=audio,
+    )
+
+
+def _require_coverage(split: str, clips: LabelledClips, min_coverage: float) -> None:
+    if len(clips) < min_coverage * clips.num_expected:
+        raise ShardError(
+            explain(
+                f"split {split}",
+                expected=f"features of at least {min_coverage:.1%} of its clips (dataset.min_coverage)",
+                found=f"{len(clips)} of {clips.num_expected}",
+                remedy="see the ledgers in data/<name>/features for the reasons",
+            )
+        )

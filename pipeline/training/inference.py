@@ -1,0 +1,136 @@
+"""Run a network over clips: in the precision it was trained in, and the same way each time."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.localization.answers import Localization
+from pipeline.core.precision import exact_float32
+from pipeline.training.dataset import ClipBatch, Clips
+from pipeline.training.loading import FeatureStore
+
+PREDICTION_BATCH_SIZE = 64
+
+
+class Arithmetic(NamedTuple):
+    """What a precision means: the type of the weights and losses, and the type the network computes in."""
+
+    weights: torch.dtype
+    network: torch.dtype
+
+
+ARITHMETIC = {
+    "float32": Arithmetic(torch.float32, torch.float32),
+    "bfloat16": Arithmetic(torch.float32, torch.bfloat16),
+    "float64": Arithmetic(torch.float64, torch.float64),
+}
+"""By ``train.precision``."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the network says about the clips of a split.
+
+    Attributes
+    ----------
+    event_logits : np.ndarray, shape (N, T), float64
+    category_logits : np.ndarray, shape (N, C), float64
+    maps : dict of str to np.ndarray, float16
+        What led there, where it was asked for: ``attention`` (N, T, P), of every network; of those that propagate,
+        the matrices (N, T, T) that :data:`MATRICES` names.
+    """
+
+    event_logits: np.ndarray
+    category_logits: np.ndarray
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+MATRICES = ("visual_similarity", "audio_similarity", "visual_connections", "audio_connections")
+"""Of :class:`models.localization.propagation.Propagation`: similarities of all pairs, before and after pruning."""
+
+
+def localize(network: nn.Module, batch: ClipBatch, arithmetic: Arithmetic) -> Localization:
+    """Run the network over a batch; the tensors of its answer come in the type of the weights."""
+    if arithmetic.network == arithmetic.weights:
+        plain: Localization = network(batch.visual, batch.audio)
+        return plain
+    with torch.autocast(batch.visual.device.type, arithmetic.network):
+        output: Localization = network(batch.visual, batch.audio)
+    tensors = {
+        field.name: value.to(arithmetic.weights)
+        for field in dataclasses.fields(output)
+        if isinstance(value := getattr(output, field.name), Tensor)
+    }
+    return dataclasses.replace(output, **tensors)
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Let the same seed give the same bytes inside of this, also on a GPU, and float32 mean float32."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in any order
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    was_warning = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    was_filled = memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    memory.fill_uninitialized_memory = False  # for finding faults; all memory here is written
+    try:
+        with exact_float32():
+            yield
+    finally:
+        memory.fill_uninitialized_memory = was_filled
+        torch.use_deterministic_algorithms(was_deterministic, warn_only=was_warning)
+
+
+def predict(network: nn.Module, clips: Clips, store: FeatureStore, arithmetic: Arithmetic) -> Outputs:
+    """Run the network over clips, in their order, without dropout."""
+    return predict_each([network], clips, store, arithmetic)[0]
+
+
+@torch.inference_mode()
+def predict_each(
+    networks: Sequence[nn.Module],
+    clips: Clips,
+    store: FeatureStore,
+    arithmetic: Arithmetic,
+    *,
+    num_with_maps: int = 0,
+) -> list[Outputs]:
+    """Run several networks over clips, which are read once; of the first `num_with_maps`, keep the maps too."""
+    batches = [positions.tolist() for positions in torch.arange(len(clips)).split(PREDICTION_BATCH_SIZE)]
+    parts: list[list[Outputs]] = [[] for _ in networks]
+    for network in networks:
+        network.eval()
+    for batch in store.batches(clips, batches):
+        for number, network in enumerate(networks):
+            parts[number].append(_outputs(localize(network, batch, arithmetic), with_maps=number < num_with_maps))
+    return [_joined(of_network) for of_network in parts]
+
+
+def _outputs(answer: Localization, *, with_maps: bool) -> Outputs:
+    maps = {}
+    if with_maps:
+        propagation = getattr(answer, "propagation", None)
+        maps = {"attention": answer.attention}
+        if propagation is not None:
+            maps |= {name: getattr(propagation, name) for name in MATRICES}
+    return Outputs(
+        answer.event_logits.double().cpu().numpy(),
+        answer.category_logits.double().cpu().numpy(),
+        {name: value.half().cpu().numpy() for name, value in maps.items()},
+    )
+
+
+def _joined(parts: Sequence[Outputs]) -> Outputs:
+    return Outputs(
+        np.concatenate([part.event_logits for part in parts]),
+        np.concatenate([part.category_logits for part in parts]),
+        {name: np.concatenate([part.maps[name] for part in parts]) for name in parts[0].maps},
+    )

@@ -1,0 +1,428 @@
+"""One training loop for every method: exact to resume, selected on validation.
+
+The whole state (weights, optimiser, schedule, random generators, history, best weights) is written to a scratch folder
+named by everything that determines the result. A killed run goes on after the last epoch that was written and ends in
+the same bytes; a finished one is only copied out. ``weights.safetensors`` is the epoch with the best validation
+accuracy, the result; ``weights_test_selected.safetensors`` the one with the best test accuracy, for comparison with
+code that reports that.
+"""
+
+import hashlib
+import io
+import logging
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from dvclive import Live
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import MultiStepLR
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from pipeline.core.devices import describe_device
+from pipeline.core.errors import TrainingError, explain
+from pipeline.core.files import atomic_write, fingerprint, locked, scratch_folder, source_fingerprint, write_csv
+from pipeline.methods.contract import ClipLabels, SegmentLabels, weigh
+from pipeline.methods.registry import METHODS
+from pipeline.metrics.localization import predict_segments, segment_accuracy
+from pipeline.params.schema import TrainParams
+from pipeline.store.manifest import SPLITS
+from pipeline.training.checkpoints import (
+    SELECTIONS,
+    Checkpoint,
+    build_network,
+    new_checkpoint,
+    save_checkpoint,
+    seed_folder,
+    seed_folders,
+)
+from pipeline.training.dataset import ClipBatch, Clips, Dataset, LabelledClips
+from pipeline.training.inference import ARITHMETIC, localize, predict, reproducible
+from pipeline.training.loading import FeatureStore, choose_cache, open_store
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY = 16  # batches between two looks at the losses: a look makes a GPU wait
+SAVING_SHARE = 0.05  # of the time, at most, that writing the state may take
+DIGEST_BYTES = 32  # of SHA-256, in front of a saved state
+CODE = (
+    "models/localization/attention.py",
+    "models/localization/avel.py",
+    "models/localization/avsdn.py",
+    "models/localization/cmran.py",
+    "models/localization/heads.py",
+    "models/initialisation.py",
+    "models/localization/answers.py",
+    "models/localization/losses.py",
+    "models/localization/propagation.py",
+    "models/localization/psp.py",
+    "models/localization/relation.py",
+    "models/localization/residual_fusion.py",
+    "models/shapes.py",
+    "models/localization/temporal.py",
+    "pipeline/training/checkpoints.py",
+    "pipeline/training/dataset.py",
+    "pipeline/training/inference.py",
+    "pipeline/training/loading.py",
+    "pipeline/methods/avel.py",
+    "pipeline/methods/avsdn.py",
+    "pipeline/methods/cmran.py",
+    "pipeline/methods/contract.py",
+    "pipeline/methods/cpsp.py",
+    "pipeline/methods/psp.py",
+    "pipeline/methods/registry.py",
+    "pipeline/methods/sspsp.py",
+    "pipeline/methods/terms.py",
+    "pipeline/metrics/localization.py",
+    "pipeline/core/precision.py",
+    "pipeline/training/reading.py",
+    "pipeline/training/loop.py",
+)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a run is given: the clips to train on, with or without segment labels, and the labelled ones to score.
+
+    Weak training has no way from here to a segment label of the clips it trains on.
+    """
+
+    training: Clips | LabelledClips
+    val: LabelledClips
+    test: LabelledClips
+
+    @property
+    def training_clips(self) -> Clips:
+        """The clips to train on, without labels per segment."""
+        return self.training.clips if isinstance(self.training, LabelledClips) else self.training
+
+
+def train(params: TrainParams, dataset: Dataset, output: Path, device: torch.device) -> None:
+    """Train one method, with one seed or several, and write what the train stage promises.
+
+    Parameters
+    ----------
+    params : TrainParams
+    dataset : Dataset
+    output : Path
+        Gets the weights, ``history.csv`` and ``live/`` of the first seed, and a folder ``seed-<number>`` with weights
+        and history of each further one.
+    device : torch.device
+
+    Raises
+    ------
+    TrainingError
+        If a split is empty, background clips are asked for that the data set does not have, or a loss is not finite.
+    ParamsError
+        If the features do not fit where ``train.cache`` wants them.
+    """
+    splits = choose_splits(params, dataset)
+    cache = choose_cache(params.cache, dataset, device)
+    with reproducible(), open_store(dataset, cache, device, ARITHMETIC[params.precision].network) as store:
+        for stale in seed_folders(output)[1:]:
+            shutil.rmtree(stale)
+        for number in range(params.num_seeds):
+            seeded = params.model_copy(update={"seed": params.seed + number})
+            if number == 0:
+                with Live(str(output / "live"), dvcyaml=False, save_dvc_exp=False, report=None) as live:
+                    _train_seed(seeded, dataset, splits, store, output, device, live)
+            else:
+                _train_seed(seeded, dataset, splits, store, seed_folder(output, seeded.seed), device, None)
+
+
+def choose_splits(params: TrainParams, dataset: Dataset) -> Splits:
+    """Return what the supervision lets a run see, with background clips where they are asked for."""
+    dataset.require_clips(*SPLITS)
+    if params.supervision == "full":
+        return Splits(dataset.train, dataset.val, dataset.test)
+    training = dataset.train.without_segment_labels()
+    wanted = params.weak.background_clips
+    if wanted is True and len(dataset.background) == 0:
+        raise TrainingError(
+            explain(
+                "train.weak.background_clips: true",
+                expected="clips of the split `background` with features",
+                found="none",
+                remedy="add them to the data set, or write auto or false",
+            )
+        )
+    if wanted is True or (wanted == "auto" and METHODS[params.method].weak_background_clips):
+        logger.info("weak training with %d background clips (train.weak.background_clips)", len(dataset.background))
+        training = training.joined(dataset.background)
+    return Splits(training, dataset.val, dataset.test)
+
+
+def _train_seed(
+    params: TrainParams,
+    dataset: Dataset,
+    splits: Splits,
+    store: FeatureStore,
+    output: Path,
+    device: torch.device,
+    live: Live | None,
+) -> None:
+    description = new_checkpoint(params, dataset)
+    scratch = scratch_folder("train", _identity(params, description, splits, dataset, device))
+    with locked(scratch), logging_redirect_tqdm():
+        run = Run(params, splits, description, store, device, scratch)
+        for row in run.history:
+            _log(live, row)
+        num_epochs = params.settings.num_epochs
+        logger.info(
+            "train %s (%s), seed %d: %d clips, %d of %d epochs to go, on %s in %s",
+            params.method,
+            params.supervision,
+            params.seed,
+            len(splits.training),
+            num_epochs - len(run.history),
+            num_epochs,
+            describe_device(device),
+            params.precision,
+        )
+        saved, seconds = time.monotonic(), 0.0
+        while len(run.history) < num_epochs:
+            _log(live, run.epoch())
+            now = time.monotonic()
+            if len(run.history) == num_epochs or seconds <= SAVING_SHARE * (now - saved):
+                run.save()
+                saved = time.monotonic()
+                seconds = saved - now
+        run.publish(output)
+
+
+def _identity(
+    params: TrainParams,
+    description: Checkpoint,
+    splits: Splits,
+    dataset: Dataset,
+    device: torch.device,
+) -> str:
+    """Name a run by everything that determines its result."""
+    return fingerprint(
+        {
+            "method": params.method,
+            "supervision": params.supervision,
+            "seed": params.seed,
+            "precision": params.precision,
+            "settings": params.settings.model_dump(),
+            "network": description.network,
+            "clips": [_labels(split) for split in (splits.training, splits.val, splits.test)],
+            "categories": list(dataset.categories),
+            "features": [asdict(folder.index) for folder in (dataset.visual, dataset.audio)],
+            "code": source_fingerprint(*CODE),
+            "device": device.type,
+            "torch": torch.__version__,
+        }
+    )
+
+
+def _labels(clips: Clips | LabelledClips) -> list[Any]:
+    if isinstance(clips, LabelledClips):
+        return [*_labels(clips.clips), clips.events.tolist(), clips.truth.tolist(), clips.has_media.tolist()]
+    return [list(clips.clip_ids), clips.categories.tolist()]
+
+
+def _log(live: Live | None, row: dict[str, float]) -> None:
+    if live is None:
+        return
+    for name, value in row.items():
+        if name != "epoch":
+            live.log_metric(name, value)
+    live.next_step()
+
+
+class Run:
+    """The training of one seed, and its state: everything that is written to go on after a kill."""
+
+    def __init__(
+        self,
+        params: TrainParams,
+        splits: Splits,
+        description: Checkpoint,
+        store: FeatureStore,
+        device: torch.device,
+        scratch: Path,
+    ) -> None:
+        self.params, self.splits, self.description = params, splits, description
+        self.store, self.device = store, device
+        self.settings = params.settings
+        self.arithmetic = ARITHMETIC[params.precision]
+        self.terms = METHODS[params.method].terms(self.settings, params.supervision)
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, tuple[Checkpoint, dict[str, Tensor]]] = {}
+        self._path = scratch / "state.pt"
+        torch.manual_seed(params.seed)
+        self.network = build_network(description).to(device, self.arithmetic.weights)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self.settings.learning_rate)
+        self.scheduler = MultiStepLR(
+            self.optimizer, list(self.settings.milestones), gamma=self.settings.learning_rate_factor
+        )
+        self._resume()
+
+    def epoch(self) -> dict[str, float]:
+        """Train one epoch, score it on validation and test, remember the best; return the history's row."""
+        number = len(self.history) + 1
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        started = time.perf_counter()
+        means = self._descend(number)
+        seconds = time.perf_counter() - started
+        self.scheduler.step()
+        accuracy = {"val": self._accuracy(self.splits.val, number), "test": self._accuracy(self.splits.test, number)}
+        for split, value in accuracy.items():
+            best = self.best.get(split)
+            if best is None or best[0].accuracy is None or value > best[0].accuracy:
+                description = replace(self.description, epoch=number, selected_on=split, accuracy=value)
+                state = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+                self.best[split] = description, state
+        gradient_norm = means.pop("gradient_norm")
+        row = {
+            "epoch": number,
+            "learning_rate": learning_rate,
+            **{f"train_{name}": value for name, value in means.items()},
+            "gradient_norm": gradient_norm,
+            "validation_accuracy": accuracy["val"],
+            "test_accuracy": accuracy["test"],
+        }
+        self.history.append(row)
+        logger.info(
+            "epoch %d of %d: %s; learning rate %g, gradient norm %.3g; validation %.2f %%; %.0f clips/s",
+            number,
+            self.settings.num_epochs,
+            ", ".join(f"{name} {value:.4g}" for name, value in means.items()),
+            learning_rate,
+            gradient_norm,
+            accuracy["val"],
+            len(self.splits.training) / seconds,
+        )
+        return row
+
+    def save(self) -> None:
+        """Write the state to scratch, atomically."""
+        state = {
+            "history": self.history,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "generators": _generator_states(self.device),
+            "best": {split: (asdict(description), weights) for split, (description, weights) in self.best.items()},
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        with atomic_write(self._path) as temporary, temporary.open("wb") as file:
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.write(buffer.getbuffer())
+
+    def publish(self, output: Path) -> None:
+        """Write the weights and the history."""
+        for split, name in SELECTIONS.items():
+            save_checkpoint(output / name, *self.best[split])
+        write_csv(output / "history.csv", list(self.history[0]), self.history)
+        best = self.best["val"][0]
+        logger.info("best epoch on validation: %d, %.2f %% of segments", best.epoch, best.accuracy)
+
+    def _resume(self) -> None:
+        if not self._path.is_file():
+            return
+        content = self._path.read_bytes()
+        if hashlib.sha256(content[DIGEST_BYTES:]).digest() != content[:DIGEST_BYTES]:
+            logger.warning("%s is damaged: training starts again", self._path)
+            return
+        # To the CPU: what belongs on the device goes there, and Adam's counters belong here.
+        state: dict[str, Any] = torch.load(io.BytesIO(content[DIGEST_BYTES:]), "cpu", weights_only=True)
+        self.history = state["history"]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.best = {
+            split: (Checkpoint(**description), weights) for split, (description, weights) in state["best"].items()
+        }
+        _restore_generators(state["generators"], self.device)
+
+    def _descend(self, number: int) -> dict[str, float]:
+        """Run the optimiser over the training clips once; return the means of loss, terms and gradient norm."""
+        self.network.train()
+        clips = self.splits.training_clips
+        order = self.store.epoch_order(clips)
+        batches = [positions.tolist() for positions in order.split(self.settings.batch_size)]
+        names = ("loss", *(term.name for term in self.terms), "gradient_norm")
+        rows: list[Tensor] = []
+        checked = 0
+        loaded = zip(batches, self.store.batches(clips, batches), strict=True)
+        for positions, batch in tqdm(loaded, f"epoch {number}", len(batches), unit="batch", leave=False, disable=None):
+            rows.append(self._step(batch, positions))
+            if len(rows) - checked == CHECK_EVERY or len(rows) == len(batches):
+                rows[checked:] = torch.stack(rows[checked:]).double().cpu()
+                self._require_finite(rows, checked, names, batches, number)
+                checked = len(rows)
+        shares = np.array([len(positions) for positions in batches]) / len(order)
+        means = shares @ torch.stack(rows).numpy()
+        return dict(zip(names, means.tolist(), strict=True))
+
+    def _step(self, batch: ClipBatch, positions: Sequence[int]) -> Tensor:
+        """Descend once; return total, terms and gradient norm, on the device."""
+        losses = weigh(self.terms, localize(self.network, batch, self.arithmetic), self._labels(batch, positions))
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        limit = self.settings.max_gradient_norm
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), math.inf if limit is None else limit)
+        self.optimizer.step()
+        return torch.stack([losses.total, *losses.terms.values(), norm]).detach()
+
+    def _labels(self, batch: ClipBatch, positions: Sequence[int]) -> ClipLabels:
+        if isinstance(self.splits.training, LabelledClips):
+            events = self.splits.training.events[list(positions)].to(self.device)
+            return SegmentLabels(batch.categories, events)
+        return ClipLabels(batch.categories)
+
+    def _require_finite(
+        self, rows: Sequence[Tensor], first: int, names: Sequence[str], batches: Sequence[Sequence[int]], number: int
+    ) -> None:
+        """Stop at the first batch, from `first` on, of which a loss or the gradient is not finite."""
+        for index in range(first, len(rows)):
+            if not torch.isfinite(rows[index]).all():
+                clip_ids = [self.splits.training_clips.clip_ids[position] for position in batches[index]]
+                values = ", ".join(f"{name} {value:g}" for name, value in zip(names, rows[index].tolist(), strict=True))
+                more = " …" if len(clip_ids) > 5 else ""
+                raise TrainingError(
+                    explain(
+                        f"loss in epoch {number}, batch {index + 1} of {len(batches)}",
+                        expected="finite numbers",
+                        found=f"{values} on the clips {', '.join(clip_ids[:5])}{more}",
+                        remedy="lower the learning rate, or look at the features of these clips",
+                    )
+                )
+
+    def _accuracy(self, labelled: LabelledClips, number: int) -> float:
+        outputs = predict(self.network, labelled.clips, self.store, self.arithmetic)
+        if not (np.isfinite(outputs.event_logits).all() and np.isfinite(outputs.category_logits).all()):
+            raise TrainingError(  # the losses were finite, and the last step was not
+                explain(
+                    f"answers of the network after epoch {number}",
+                    expected="finite numbers",
+                    found="infinity or NaN",
+                    remedy="lower the learning rate",
+                )
+            )
+        valid = labelled.has_media.numpy()
+        predicted = predict_segments(outputs.event_logits, outputs.category_logits, valid=valid)
+        return segment_accuracy(predicted, labelled.truth.numpy())
+
+
+def _generator_states(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _restore_generators(states: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)

@@ -1,0 +1,210 @@
+"""What every network of the task keeps to, whatever is inside."""
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+from models.localization.answers import Localization
+from models.localization.avel import AVELNet
+from models.localization.avsdn import AVSDNNet
+from models.localization.cmran import CMRANNet
+from models.localization.propagation import Propagation
+from models.localization.psp import PSPNet
+
+NETWORKS = {
+    "psp": lambda **settings: PSPNet(tau=0.05, **settings),
+    "avel": AVELNet,
+    "avsdn": AVSDNNet,
+    "cmran": CMRANNet,
+}
+SMALL = {"num_categories": 3, "visual_channels": 8, "audio_features": 5, "num_positions": 6}
+
+
+def builder_of(name):
+    """Return a function that builds the network of that name, always with the same weights."""
+
+    def build_network(**settings):
+        torch.manual_seed(0)
+        return NETWORKS[name](**(SMALL | settings))
+
+    return build_network
+
+
+@pytest.fixture(params=NETWORKS)
+def build(request):
+    """Return a function that builds one of the networks."""
+    return builder_of(request.param)
+
+
+@pytest.fixture(params=["psp", "avel", "avsdn"])
+def build_recurrent(request):
+    """Return a function that builds one of those with LSTMs, which also let choose the pooling."""
+    return builder_of(request.param)
+
+
+def draw(num_clips=2, num_segments=4, *, channels=8, features=5, height=2, width=3, dtype=torch.float32):
+    torch.manual_seed(1)
+    visual = torch.rand(num_clips, num_segments, height, width, channels, dtype=dtype)
+    return visual, torch.randn(num_clips, num_segments, features, dtype=dtype)
+
+
+def values_of(found):
+    """Return every tensor of a localization by name."""
+    values = {}
+    for entry in fields(found):
+        value = getattr(found, entry.name)
+        values |= values_of(value) if isinstance(value, Propagation) else {entry.name: value}
+    return values
+
+
+@pytest.mark.parametrize(
+    ("num_clips", "num_segments", "num_categories", "channels"), [(1, 1, 1, 512), (1, 10, 28, 1024), (2, 7, 141, 512)]
+)
+@torch.no_grad()
+def test_shapes_follow_the_input_and_no_axis_is_lost(build, num_clips, num_segments, num_categories, channels):
+    network = build(num_categories=num_categories, visual_channels=channels, audio_features=128, num_positions=49)
+    found = network(*draw(num_clips, num_segments, channels=channels, features=128, height=7, width=7))
+    assert isinstance(found, Localization)
+    assert found.event_logits.shape == (num_clips, num_segments)
+    assert found.category_logits.shape == found.clip_probabilities.shape == (num_clips, num_categories)
+    assert found.fusion.shape == (num_clips, num_segments, 256)
+    assert found.attention.shape == (num_clips, num_segments, 49)
+
+
+@torch.no_grad()
+def test_the_answers_are_those_of_the_heads_on_the_fusion_and_the_attention_sums_to_one(build):
+    network = build()
+    found = network(*draw())
+    event_logits, category_logits = network.heads(found.fusion)
+    torch.testing.assert_close(found.event_logits, event_logits)
+    torch.testing.assert_close(found.category_logits, category_logits)
+    torch.testing.assert_close(found.clip_probabilities.sum(dim=1), torch.ones(2))
+    torch.testing.assert_close(found.attention.sum(dim=2), torch.ones(2, 4))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+@torch.no_grad()
+def test_the_category_is_judged_from_the_pooled_fusion(build_recurrent, pooling):
+    network = build_recurrent(pooling=pooling).double().eval()
+    found = network(*draw(dtype=torch.float64))
+    pooled = found.fusion.mean(dim=1) if pooling == "mean" else found.fusion.amax(dim=1)
+    torch.testing.assert_close(found.category_logits, network.heads.category(pooled))
+
+
+def test_the_default_pooling_is_the_mean_and_others_are_refused(build_recurrent):
+    assert build_recurrent().heads.pooling == "mean"
+    with pytest.raises(ValueError, match="pooling: expected 'mean' or 'max'"):
+        build_recurrent(pooling="sum")
+
+
+@torch.no_grad()
+def test_the_order_of_the_segments_matters(build_recurrent):
+    network, (visual, audio) = build_recurrent().double().eval(), draw(dtype=torch.float64)
+    order = [2, 0, 3, 1]
+    forth, shuffled = network(visual, audio), network(visual[:, order], audio[:, order])
+    torch.testing.assert_close(shuffled.attention, forth.attention[:, order])
+    assert not torch.isclose(shuffled.event_logits, forth.event_logits[:, order]).any()
+    assert not torch.isclose(shuffled.category_logits, forth.category_logits).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@torch.no_grad()
+def test_every_output_keeps_the_precision_of_the_network(build, dtype):
+    values = values_of(build().to(dtype)(*draw(dtype=dtype)))
+    assert {value.dtype for value in values.values()} == {dtype}
+    assert all(value.isfinite().all() for value in values.values())
+
+
+@torch.no_grad()
+def test_a_clip_is_localised_the_same_alone_as_in_a_batch(build):
+    network, (visual, audio) = build().double().eval(), draw(dtype=torch.float64)
+    together, alone = values_of(network(visual, audio)), values_of(network(visual[1:], audio[1:]))
+    for name, value in alone.items():
+        torch.testing.assert_close(together[name][1:], value, msg=name)
+
+
+def test_evaluation_repeats_itself_and_does_not_depend_on_whether_gradients_are_recorded(build):
+    network, inputs = build().double().eval(), draw(dtype=torch.float64)
+    recorded = values_of(network(*inputs))
+    with torch.inference_mode():
+        first, second = values_of(network(*inputs)), values_of(network(*inputs))
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+        torch.testing.assert_close(recorded[name].detach(), value, msg=name)
+
+
+def test_gradients_reach_every_parameter(build):
+    network = build().double()
+    found = network(*draw(dtype=torch.float64))
+    (found.event_logits.square().sum() + found.category_logits.square().sum()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+        assert parameter.grad.isfinite().all(), name
+
+
+def test_the_weak_head_alone_trains_every_parameter(build):
+    network = build().double()
+    network(*draw(dtype=torch.float64)).clip_probabilities.square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+
+
+def test_silent_black_clips_give_finite_outputs_and_gradients(build):
+    network = build()
+    found = network(torch.zeros(2, 4, 2, 3, 8), torch.zeros(2, 4, 5))
+    (found.clip_probabilities.square().sum() + found.event_logits.sum()).backward()
+    assert all(value.isfinite().all() for value in values_of(found).values())
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+@torch.no_grad()
+def test_both_modalities_change_every_answer(build):
+    network, (visual, audio) = build().double().eval(), draw(dtype=torch.float64)
+    before = network(visual, audio)
+    for changed in (network(visual.flip(0), audio), network(visual, audio.flip(0))):
+        for name in ("event_logits", "category_logits", "clip_probabilities"):
+            assert not torch.isclose(getattr(before, name), getattr(changed, name)).all(), name
+
+
+def test_the_seed_determines_the_start(build):
+    first, second = build().state_dict(), build().state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    for name, weight in first.items():
+        if name.startswith("heads.") and name.endswith(".weight"):
+            bound = (6 / sum(weight.shape)) ** 0.5
+            assert 0.9 * bound < weight.abs().max() <= bound, name
+
+
+@pytest.mark.parametrize(
+    ("visual", "audio", "message"),
+    [
+        ((2, 4, 8, 2, 3), (2, 4, 5), r"visual: expected shape \(B, T, H, W, 8\).*channels come last"),
+        ((2, 4, 2, 3, 9), (2, 4, 5), "visual: expected shape"),
+        ((4, 2, 3, 8), (4, 5), "expected shape"),
+        ((2, 4, 3, 3, 8), (2, 4, 5), "expected maps of 6 positions, found 3 x 3"),
+        ((2, 4, 2, 3, 8), (2, 4, 6), "audio: expected shape"),
+        ((2, 4, 2, 3, 8), (2, 5, 5), "audio: expected shape"),
+        ((2, 4, 2, 3, 8), (1, 4, 5), "audio: expected shape"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(build, visual, audio, message):
+    with pytest.raises(ValueError, match=message):
+        build()(torch.zeros(visual), torch.zeros(audio))
+
+
+def test_a_network_without_categories_is_refused(build):
+    with pytest.raises(ValueError, match="num_categories: expected at least 1"):
+        build(num_categories=0)
+
+
+@pytest.mark.gpu
+def test_the_gpu_agrees_with_the_cpu(build):
+    network, (visual, audio) = build().double().eval(), draw(dtype=torch.float64)
+    with torch.no_grad():
+        expected = values_of(network(visual, audio))
+        found = values_of(network.cuda()(visual.cuda(), audio.cuda()))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name].cpu(), value, msg=name)

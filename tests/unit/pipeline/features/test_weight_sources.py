@@ -1,0 +1,62 @@
+import hashlib
+import re
+
+import pytest
+
+from pipeline.core.errors import WeightsError
+from pipeline.features.weight_sources import (
+    PCA_LAYOUTS,
+    R2PLUS1D_18_SOURCES,
+    RESNET101_SOURCES,
+    RESNET152_SOURCES,
+    VGG19_SOURCES,
+    VGGISH_PCA_SOURCES,
+    VGGISH_SOURCES,
+    weights_layout,
+)
+
+SOURCES = (
+    VGG19_SOURCES,
+    RESNET101_SOURCES,
+    RESNET152_SOURCES,
+    R2PLUS1D_18_SOURCES,
+    VGGISH_SOURCES,
+    VGGISH_PCA_SOURCES,
+)
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for sources in SOURCES for entry in sources.items()], ids=lambda entry: entry[1].file
+)
+def test_published_files_are_named_with_address_hash_and_licence(entry):
+    name, source = entry
+    assert name != "random"
+    assert "." not in name  # else it would also be a file name
+    assert source.url.startswith("https://")
+    assert source.url.endswith(f"/{source.file}")
+    algorithm, digest = source.digest.split(":")
+    assert re.fullmatch(r"[0-9a-f]{8,}", digest)
+    assert len(digest) <= hashlib.new(algorithm).digest_size * 2
+    assert algorithm == "sha256" or len(digest) == 32
+    assert source.layout == weights_layout(source.file, {})
+    assert source.licence
+
+
+class TestWeightsLayout:
+    def test_of_names_and_files(self):
+        layouts = {name: weights_layout(name, VGG19_SOURCES) for name in ("random", "keras", "torchvision")}
+        assert layouts == {"random": "random", "keras": "keras", "torchvision": "torch"}
+        assert weights_layout("a/b.h5", {}) == "keras"
+        assert {weights_layout(f"b.{suffix}", {}) for suffix in ("pth", "pt", "safetensors")} == {"torch"}
+
+    @pytest.mark.parametrize("name", ["resnet", "weights.npz", "weights.pkl", "keras.H5 "])
+    def test_of_anything_else_is_refused(self, name):
+        with pytest.raises(WeightsError, match="expected random, keras, torchvision, or a file ending in"):
+            weights_layout(name, VGG19_SOURCES)
+
+    def test_of_principal_components(self):
+        names = ("random", "torchvggish", "a.pth", "b.safetensors", "c/d.npz")
+        layouts = [weights_layout(name, VGGISH_PCA_SOURCES, PCA_LAYOUTS) for name in names]
+        assert layouts == ["random", "torch", "torch", "torch", "numpy"]
+        with pytest.raises(WeightsError, match=r"file ending in \.pth, \.pt, \.safetensors or \.npz, found neither"):
+            weights_layout("pca.h5", VGGISH_PCA_SOURCES, PCA_LAYOUTS)

@@ -1,0 +1,44 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.synthetic.plan import ClipPlan, MediaFormat
+
+
+def _make_plan(**changes) -> ClipPlan:
+    plan = ClipPlan(
+        video_id="syn-0000abc",
+        category="Siren",
+        split="train",
+        seen="1111110000",
+        heard="0011110011",
+        distractor=None,
+        media=MediaFormat(width=64, height=48, sample_rate_hz=16000, num_channels=1),
+        awkward="",
+        seed=5,
+    )
+    return replace(plan, **changes)
+
+
+def _decode(path: Path) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """Return all frames and the sound (num_channels, num_samples) of a sound file."""
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return frames, None
+        return frames, np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+
+
+@pytest.fixture(scope="session")
+def make_plan() -> Callable[..., ClipPlan]:
+    return _make_plan
+
+
+@pytest.fixture(scope="session")
+def decode() -> Callable[[Path], tuple[list[np.ndarray], np.ndarray | None]]:
+    return _decode
