@@ -50,8 +50,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from pipeline.core.devices import choose_device, describe_device
 from pipeline.core.files import sha256_of_file, write_json
 from pipeline.features.recipes import audio_recipe, visual_recipe
-from pipeline.methods.contract import SegmentLabels, weigh
-from pipeline.methods.registry import METHODS
 from pipeline.params.schema import Params, load_params
 from pipeline.store.manifest import Clip, Manifest, VideoFile
 from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, write_shard
@@ -60,6 +58,8 @@ from pipeline.training.dataset import Dataset, LabelledClips, load_dataset
 from pipeline.training.inference import ARITHMETIC, reproducible
 from pipeline.training.loading import FeatureStore, choose_cache, open_store
 from pipeline.training.loop import Run, Splits, train
+from pipeline.training.objective import SegmentLabels, weigh
+from pipeline.training.terms import terms_of
 
 AVE_CLIPS = {"train": 3339, "val": 402, "test": 402}
 NUM_AVE_CLIPS = sum(AVE_CLIPS.values())
@@ -195,7 +195,7 @@ class ReleasedLoop:
     ) -> None:
         self.network, self.device = network, device
         self.settings = params.train.settings
-        self.terms = METHODS[params.train.method].terms(self.settings, params.train.supervision)
+        self.terms = terms_of(params.train.method, params.train.supervision, self.settings)
         self.optimizer = torch.optim.Adam(network.parameters(), lr=self.settings.learning_rate)
         self.loader = data.DataLoader(
             clips,
@@ -325,7 +325,7 @@ def flop_per_clip(params: Params, dataset: Dataset) -> float:
     """
     network = build_network(new_checkpoint(params.train, dataset)).double()
     labels = SegmentLabels(torch.tensor([0, 1]), torch.ones(2, MAP[0], dtype=torch.bool))
-    terms = METHODS[params.train.method].terms(params.train.settings, params.train.supervision)
+    terms = terms_of(params.train.method, params.train.supervision, params.train.settings)
     with FlopCounterMode(display=False) as counter:
         maps, sounds = torch.rand(2, *MAP, dtype=torch.float64), torch.rand(2, *SOUND, dtype=torch.float64)
         weigh(terms, network(maps, sounds), labels).total.backward()

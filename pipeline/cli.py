@@ -13,7 +13,8 @@ import typer
 
 from pipeline.core.errors import CheckpointError, ParamsError, PipelineError, explain
 from pipeline.core.files import write_text
-from pipeline.params.schema import MethodName, Supervision, load_params
+from pipeline.methods.settings import Supervision
+from pipeline.params.schema import MethodName, load_params
 from pipeline.store.ledger import count_covered, describe_in_full, summarise_ledger
 from pipeline.store.manifest import load_manifest, load_videos
 from pipeline.store.shards import load_ledger

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.params.schema import Params, load_params
+from pipeline.params.schema import Params
 from pipeline.tables.definitions import load_definitions
 from pipeline.tables.plans import load_plans
 from pipeline.tables.rendering import render_tables
@@ -15,7 +15,6 @@ def main(arguments: argparse.Namespace, params: Params) -> None:
     """Write ``index.html``, and each table as Markdown, LaTeX and CSV."""
     render_tables(
         params=params,
-        published=load_params(arguments.published),
         definitions=load_definitions(arguments.rows),
         plans=load_plans(arguments.plan),
         reported=load_reported(arguments.reported),
@@ -26,6 +25,6 @@ def main(arguments: argparse.Namespace, params: Params) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rows", "reported", "published", "plan", "runs", "output"):
+    for name in ("rows", "reported", "plan", "runs", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     run_stage(main, parser)

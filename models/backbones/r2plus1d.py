@@ -13,10 +13,12 @@ Axes: N snippet, K frame, H W pixels, C channel.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
+from models.backbones.feature_network import FeatureNetwork
 from models.backbones.random_weights import fill_he_normal
 from models.shapes import require_shape
 
@@ -74,7 +76,7 @@ class Block(nn.Module):
         return torch.relu_(residual)
 
 
-class R2Plus1D18(nn.Module):
+class R2Plus1D18(FeatureNetwork):
     """The convolutional part of R(2+1)D-18."""
 
     def __init__(self) -> None:
@@ -110,6 +112,15 @@ class R2Plus1D18(nn.Module):
         maps = self.layer4(self.layer3(maps))
         vectors: torch.Tensor = maps.mean(dim=(2, 3, 4))
         return vectors
+
+    def represent(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Turn snippets as they are decoded, (N, K, 3, H, W), into vectors (N, 512)."""
+        vectors: torch.Tensor = self(inputs.transpose(1, 2))
+        return vectors
+
+    def state_from(self, layout: str, content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Return the state dict that a file of torchvision holds."""
+        return state_from_torchvision(content)
 
     def init_random(self, seed: int) -> None:
         """Give the network seeded random weights, see :func:`models.backbones.random_weights.fill_he_normal`."""

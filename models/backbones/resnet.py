@@ -14,11 +14,13 @@ Axes: N picture, H W its pixels, C channel.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.nn import functional
 
+from models.backbones.feature_network import FeatureNetwork
 from models.backbones.random_weights import fill_he_normal
 from models.shapes import require_shape
 
@@ -67,7 +69,7 @@ class Bottleneck(nn.Module):
         return torch.relu_(residual)
 
 
-class ResNet(nn.Module):
+class ResNet(FeatureNetwork):
     """The convolutional part of ResNet-101 or ResNet-152.
 
     Parameters
@@ -111,6 +113,20 @@ class ResNet(nn.Module):
         maps: torch.Tensor = self.maxpool(torch.relu_(self.bn1(self.conv1(pictures))))
         maps = self.layer3(self.layer2(self.layer1(maps)))
         return maps if self.layer4 is None else self.layer4(maps).mean(dim=(2, 3))
+
+    def represent(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Turn pictures (N, 3, H, W) into vectors (N, 2048) if pooled, else into maps (N, H/32, W/32, 1024).
+
+        The maps of the third stage, 14 x 14 from a picture of 224, become 7 x 7 by averages over 2 x 2.
+        """
+        features: torch.Tensor = self(inputs)
+        if self.layer4 is not None:
+            return features
+        return functional.avg_pool2d(features.float(), kernel_size=2).permute(0, 2, 3, 1)
+
+    def state_from(self, layout: str, content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Return the state dict that a file of torchvision holds."""
+        return state_from_torchvision(content, output="layer3" if self.layer4 is None else "pooled")
 
     def init_random(self, seed: int) -> None:
         """Give the network seeded random weights, see :func:`models.backbones.random_weights.fill_he_normal`."""

@@ -7,11 +7,13 @@ Axes: N picture, H W its pixels, C channel.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from models.backbones.feature_network import FeatureNetwork
 from models.backbones.random_weights import fill_he_normal
 from models.shapes import require_shape
 
@@ -19,7 +21,7 @@ _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 """Channels and number of convolutions of each block; a block ends with 2 x 2 max pooling."""
 
 
-class VGG19(nn.Module):
+class VGG19(FeatureNetwork):
     """The convolutional part of VGG-19."""
 
     def __init__(self) -> None:
@@ -46,6 +48,15 @@ class VGG19(nn.Module):
             raise ValueError(f"pictures: expected sides of at least 32 pixels, found {tuple(pictures.shape[2:])}")
         maps: torch.Tensor = self.features(pictures)
         return maps
+
+    def represent(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Turn pictures (N, 3, H, W) into maps (N, H/32, W/32, 512)."""
+        maps: torch.Tensor = self(inputs)
+        return maps.permute(0, 2, 3, 1)
+
+    def state_from(self, layout: str, content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Return the state dict that a file of Keras or torchvision holds."""
+        return state_from_keras(content) if layout == "keras" else state_from_torchvision(content)
 
     def init_random(self, seed: int) -> None:
         """Give the network seeded random weights, see :func:`models.backbones.random_weights.fill_he_normal`."""

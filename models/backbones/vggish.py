@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.backbones.feature_network import FeatureNetwork
 from models.backbones.random_weights import fill_he_normal
 from models.shapes import require_shape
 
@@ -23,7 +24,7 @@ _GROUPS = ((64,), (128,), (256, 256), (512, 512))
 """Channels of the convolutions of each group; a group ends with 2 x 2 max pooling."""
 
 
-class VGGish(nn.Module):
+class VGGish(FeatureNetwork):
     """The network, with the rectifier after its last layer: embeddings are never negative."""
 
     def __init__(self) -> None:

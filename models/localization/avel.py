@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from models.initialisation import init_linear_weights
 from models.localization.answers import Localization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
+from models.localization.initialisation import init_linear_weights
 from models.localization.residual_fusion import ResidualFusion
 from models.localization.temporal import TemporalEncoder
 
@@ -45,7 +45,7 @@ class AVELLocalization(Localization):
 class AVELNet(nn.Module):
     """Localise audio-visual events by fusing both modalities segment by segment.
 
-    Initial weights as :func:`models.initialisation.init_linear_weights` says, the rule of
+    Initial weights as :func:`models.localization.initialisation.init_linear_weights` says, the rule of
     :class:`models.localization.psp.PSPNet`.
 
     Parameters

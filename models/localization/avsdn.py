@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from models.initialisation import init_linear_weights
 from models.localization.answers import Localization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
+from models.localization.initialisation import init_linear_weights
 from models.localization.residual_fusion import ResidualFusion
 from models.localization.temporal import TemporalEncoder, bidirectional_lstm, run_lstm
 
@@ -54,7 +54,7 @@ class AVSDNLocalization(Localization):
 class AVSDNNet(nn.Module):
     """Localise audio-visual events by reading both modalities twice: for the clip, then for its segments.
 
-    Initial weights as :func:`models.initialisation.init_linear_weights` says, the rule of
+    Initial weights as :func:`models.localization.initialisation.init_linear_weights` says, the rule of
     :class:`models.localization.psp.PSPNet`.
 
     Parameters

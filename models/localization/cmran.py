@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from models.initialisation import init_linear_weights
 from models.localization.answers import Localization
 from models.localization.attention import ChannelSpatialAttention
 from models.localization.heads import LocalizationHeads, weak_clip_probabilities
+from models.localization.initialisation import init_linear_weights
 from models.localization.relation import RelationAttention, RelationDecoder, RelationEncoder
 
 _HIDDEN_CHANNELS = 512
@@ -58,8 +58,9 @@ class CMRANNet(nn.Module):
     """Localise audio-visual events by relating every segment to every segment of both modalities.
 
     The category is judged from the maximum over the segments, by design. Initial weights as
-    :func:`models.initialisation.init_linear_weights` says, the rule of :class:`models.localization.psp.PSPNet`; the
-    stacked query, key and value projections of each attention stay as PyTorch starts them, which is Xavier-uniform too.
+    :func:`models.localization.initialisation.init_linear_weights` says, the rule of
+    :class:`models.localization.psp.PSPNet`; the stacked query, key and value projections of each attention stay as
+    PyTorch starts them, which is Xavier-uniform too.
 
     Parameters
     ----------

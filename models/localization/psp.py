@@ -18,10 +18,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.initialisation import init_linear_weights
 from models.localization.answers import Localization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
+from models.localization.initialisation import init_linear_weights
 from models.localization.propagation import PositiveSamplePropagation, Propagation
 from models.localization.temporal import TemporalEncoder
 from models.shapes import require_shape

@@ -1,1 +1,1 @@
-"""Visual backbones: one module per family of networks, one contract, one registry."""
+"""The feature networks, one file each: its facts, published weights and network; nothing needs torch."""

@@ -3,45 +3,31 @@
 Of eight frames a second it is what LLP's scripts store (Tian et al., Unified Multisensory Perception, ECCV 2020).
 """
 
-import torch
-from torch import Tensor, nn
+from pipeline.backbones.contract import Backbone
+from pipeline.backbones.sources import Source
 
-from models.backbones.r2plus1d import R2Plus1D18, state_from_torchvision
-from pipeline.backbones.contract import Backbone, frame_decoder
-from pipeline.features.visual.snippets import SnippetDecoder
-from pipeline.features.weights import Weights, load_into
-from pipeline.params.schema import DatasetParams, VisualParams
-
-
-def _build(weights: Weights, seed: int) -> nn.Module:
-    network = R2Plus1D18()
-    if weights.layout == "random":
-        network.init_random(seed)
-    else:
-        load_into(network, state_from_torchvision(weights.content))
-    return network
-
-
-def _features(network: nn.Module, snippets: Tensor) -> Tensor:
-    """Frames come before channels in a decoded snippet (N, K, 3, H, W), after them in the network's."""
-    vectors: Tensor = network(snippets.transpose(1, 2))
-    return vectors
-
-
-def _decoder(visual: VisualParams, dataset: DatasetParams) -> SnippetDecoder:
-    return SnippetDecoder(frame_decoder(visual, dataset))
-
+# KINETICS400_V1 of torchvision 0.26, models/video/resnet.py.
+_SOURCES = {
+    "torchvision": Source(
+        "r2plus1d_18-91a641e6.pth",
+        "https://download.pytorch.org/models/r2plus1d_18-91a641e6.pth",
+        "sha256:91a641e6",
+        "torch",
+        "BSD-3-Clause (torchvision); trained on Kinetics-400, whose videos are their uploaders'",
+    ),
+}
 
 R2PLUS1D_18 = Backbone(
-    build=_build,
-    features=_features,
-    decoder=_decoder,
-    modules=(
-        "models/backbones/r2plus1d.py",
-        "pipeline/backbones/r2plus1d.py",
-        "pipeline/features/visual/frames.py",
-        "pipeline/features/visual/snippets.py",
-    ),
+    declared_in=__name__,
+    subject="pooled R(2+1)D vectors",
+    network="models.backbones.r2plus1d:R2Plus1D18",
+    layer="avgpool",
+    feature_shape=(512,),
+    image_size=112,
+    resize="stretch_antialiased",
+    preprocessing={"torch": "kinetics", "random": "kinetics"},
+    sources=_SOURCES,
     batch_sizes={"cpu": 4, "cuda": 64},
-    memory_format=torch.contiguous_format,
+    channels_last=False,
+    is_of_snippets=True,
 )

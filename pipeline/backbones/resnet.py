@@ -5,56 +5,73 @@ of the third stage of that size. The pooled vector of eight frames a second is w
 Unified Multisensory Perception, ECCV 2020).
 """
 
-from functools import partial
+from typing import Any
 
-from torch import Tensor, nn
-from torch.nn import functional
+from pipeline.backbones.contract import IMAGENET, Backbone
+from pipeline.backbones.sources import IMAGENET_LICENCE, Source
 
-from models.backbones.resnet import Output, ResNet, state_from_torchvision
-from pipeline.backbones.contract import Backbone, frame_decoder
-from pipeline.features.weights import Weights, load_into
+# `torchvision` is IMAGENET1K_V1 of torchvision 0.26, models/backbones/resnet.py, which reproduces the paper;
+# `torchvision_v2` is IMAGENET1K_V2, trained longer by a newer recipe: other features.
+_SOURCES_101 = {
+    "torchvision": Source(
+        "resnet101-63fe2227.pth",
+        "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+        "sha256:63fe2227",
+        "torch",
+        IMAGENET_LICENCE,
+    ),
+    "torchvision_v2": Source(
+        "resnet101-cd907fc2.pth",
+        "https://download.pytorch.org/models/resnet101-cd907fc2.pth",
+        "sha256:cd907fc2",
+        "torch",
+        IMAGENET_LICENCE,
+    ),
+}
 
+_SOURCES_152 = {
+    "torchvision": Source(
+        "resnet152-394f9c45.pth",
+        "https://download.pytorch.org/models/resnet152-394f9c45.pth",
+        "sha256:394f9c45",
+        "torch",
+        IMAGENET_LICENCE,
+    ),
+    "torchvision_v2": Source(
+        "resnet152-f82ba261.pth",
+        "https://download.pytorch.org/models/resnet152-f82ba261.pth",
+        "sha256:f82ba261",
+        "torch",
+        IMAGENET_LICENCE,
+    ),
+}
 
-def _build(weights: Weights, seed: int, *, depth: int, output: Output) -> nn.Module:
-    network = ResNet(depth, output=output)
-    if weights.layout == "random":
-        network.init_random(seed)
-    else:
-        load_into(network, state_from_torchvision(weights.content, output=output))
-    return network
-
-
-def _averaged_maps(network: nn.Module, images: Tensor) -> Tensor:
-    maps = functional.avg_pool2d(network(images).float(), kernel_size=2)
-    return maps.permute(0, 2, 3, 1)
-
-
-def _vectors(network: nn.Module, images: Tensor) -> Tensor:
-    vectors: Tensor = network(images)
-    return vectors
-
-
-_MODULES = ("models/backbones/resnet.py", "pipeline/backbones/resnet.py", "pipeline/features/visual/frames.py")
-_BATCH_SIZES = {"cpu": 4, "cuda": 128}
+_COMMON: dict[str, Any] = {
+    "declared_in": __name__,
+    "network": "models.backbones.resnet:ResNet",
+    "image_size": 224,
+    "preprocessing": IMAGENET,
+    "batch_sizes": {"cpu": 4, "cuda": 128},
+}
+_MAPS: dict[str, Any] = {
+    "subject": "ResNet layer3 maps",
+    "layer": "layer3, 2 x 2 averages",
+    "feature_shape": (7, 7, 1024),
+    "resize": "stretch",
+}
 
 RESNET101_LAYER3 = Backbone(
-    build=partial(_build, depth=101, output="layer3"),
-    features=_averaged_maps,
-    decoder=frame_decoder,
-    modules=_MODULES,
-    batch_sizes=_BATCH_SIZES,
+    sources=_SOURCES_101, network_settings={"depth": 101, "output": "layer3"}, **_MAPS, **_COMMON
 )
 RESNET152_LAYER3 = Backbone(
-    build=partial(_build, depth=152, output="layer3"),
-    features=_averaged_maps,
-    decoder=frame_decoder,
-    modules=_MODULES,
-    batch_sizes=_BATCH_SIZES,
+    sources=_SOURCES_152, network_settings={"depth": 152, "output": "layer3"}, **_MAPS, **_COMMON
 )
 RESNET152_POOLED = Backbone(
-    build=partial(_build, depth=152, output="pooled"),
-    features=_vectors,
-    decoder=frame_decoder,
-    modules=_MODULES,
-    batch_sizes=_BATCH_SIZES,
+    subject="pooled ResNet vectors",
+    layer="avgpool",
+    feature_shape=(2048,),
+    resize="crop",
+    sources=_SOURCES_152,
+    network_settings={"depth": 152, "output": "pooled"},
+    **_COMMON,
 )

@@ -3,36 +3,37 @@
 Source: Tian et al., Audio-Visual Event Localization in Unconstrained Videos, ECCV 2018, and its released scripts.
 """
 
-from torch import Tensor, nn
+from pipeline.backbones.contract import IMAGENET, Backbone
+from pipeline.backbones.sources import IMAGENET_LICENCE, Source
 
-from models.backbones.vgg19 import VGG19, state_from_keras, state_from_torchvision
-from pipeline.backbones.contract import Backbone, frame_decoder
-from pipeline.core.errors import WeightsError
-from pipeline.features.weights import Weights, load_into
-
-
-def _build(weights: Weights, seed: int) -> nn.Module:
-    network = VGG19()
-    if weights.layout == "random":
-        network.init_random(seed)
-        return network
-    try:
-        convert = state_from_keras if weights.layout == "keras" else state_from_torchvision
-        load_into(network, convert(weights.content))
-    except ValueError as error:
-        raise WeightsError(f"{error}; name a file of VGG19 weights") from error
-    return network
-
-
-def _features(network: nn.Module, images: Tensor) -> Tensor:
-    maps: Tensor = network(images)
-    return maps.permute(0, 2, 3, 1)
-
+_SOURCES = {
+    # The hash stands in keras, applications/vgg19.py.
+    "keras": Source(
+        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
+        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "md5:253f8cb515780f3b799900260a226db6",
+        "keras",
+        "CC BY 4.0, Visual Geometry Group, University of Oxford (converted from the Caffe model)",
+    ),
+    "torchvision": Source(
+        "vgg19-dcbb9e9d.pth",
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        "sha256:dcbb9e9d",
+        "torch",
+        IMAGENET_LICENCE,
+    ),
+}
 
 VGG19_BLOCK5 = Backbone(
-    build=_build,
-    features=_features,
-    decoder=frame_decoder,
-    modules=("models/backbones/vgg19.py", "pipeline/backbones/vgg19.py", "pipeline/features/visual/frames.py"),
+    declared_in=__name__,
+    subject="VGG19 block5_pool maps",
+    network="models.backbones.vgg19:VGG19",
+    layer="block5_pool",
+    feature_shape=(7, 7, 512),
+    image_size=224,
+    resize="stretch",
+    preprocessing={"keras": "caffe", **IMAGENET},
+    sources=_SOURCES,
     batch_sizes={"cpu": 8, "cuda": 128},
 )

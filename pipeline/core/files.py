@@ -1,6 +1,5 @@
 """Writing files so that nobody ever reads half of one, and telling files apart by their content."""
 
-import ast
 import csv
 import hashlib
 import json
@@ -78,29 +77,6 @@ def sha256_of_file(path: Path) -> str:
     """Return the hexadecimal SHA-256 of the file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def fingerprint(value: Any) -> str:
-    """Return a short hash of a JSON-like value: equal values give equal names, whatever their key order."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def source_fingerprint(*modules: str) -> str:
-    """Return a hash of what first-party modules do, given as paths from the repository's root.
-
-    It goes into what names scratch results, so that changed code never picks up what older code computed. Comments,
-    docstrings and layout do not count.
-    """
-    root = Path(__file__).resolve().parents[2]
-    digest = hashlib.sha256()
-    for module in sorted(modules):
-        tree = ast.parse((root / module).read_bytes())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:]
-        digest.update(f"{module}\n{ast.dump(tree)}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def repository_root() -> Path:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from pipeline.backbones.registry import BACKBONES
+from pipeline.backbones.sources import Source
+from pipeline.backbones.vggish import VGGISH_SOURCES
 from pipeline.doctor.values import Shape
-from pipeline.features.recipes import VISUAL_FACTS, Modality
-from pipeline.features.weight_sources import VGGISH_SOURCES, Source
+from pipeline.features.recipes import Modality
 from pipeline.params.schema import AudioParams, DatasetParams, Params, VisualParams
 
 FRAMES_PER_SEGMENT = (16, 8, 1)
@@ -64,20 +66,20 @@ def find_candidates(
 
 
 def _visual(visual: VisualParams, shape: Shape, recipe: Mapping[str, Any] | None) -> Iterator[VisualParams]:
-    for backbone in shape.backbones:
-        facts = VISUAL_FACTS[backbone]
-        is_named = visual.backbone == backbone
-        lengths = [*(SNIPPET_LENGTHS if facts.is_of_snippets else FRAMES_PER_SEGMENT)]
+    for name in shape.backbones:
+        backbone = BACKBONES[name]
+        is_named = visual.backbone == name
+        lengths = [*(SNIPPET_LENGTHS if backbone.is_of_snippets else FRAMES_PER_SEGMENT)]
         lengths += [visual.frames_per_segment] if is_named else []
         if shape.num_stacked:
             lengths = [shape.num_stacked]
         for weights, sampling, length in product(
-            _weights(visual, facts.sources, recipe, is_named=is_named), ("frames", "time"), lengths
+            _weights(visual, backbone.sources, recipe, is_named=is_named), ("frames", "time"), lengths
         ):
             yield visual.model_copy(
                 update={
                     **weights,
-                    "backbone": backbone,
+                    "backbone": name,
                     "sampling": sampling,
                     "frames_per_segment": length,
                     "combine": "stack" if shape.num_stacked else "mean",

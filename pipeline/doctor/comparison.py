@@ -23,8 +23,7 @@ from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.contract import Extractor, combine_samples
 from pipeline.features.decoding import Decoder, Prepared
-from pipeline.features.recipes import VISUAL_FACTS
-from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.features.visual.extractor import VisualExtractor, visual_decoder
 from pipeline.media.segments import NO_FRAME, segment_valid
 from pipeline.params.schema import AudioParams, VisualParams
 
@@ -192,7 +191,7 @@ def compare(
 def _decoder(candidate: Candidate) -> Decoder:
     section, dataset = candidate.section, candidate.dataset
     if isinstance(section, VisualParams):
-        return BACKBONES[section.backbone].decoder(section, dataset)
+        return visual_decoder(section, dataset)
     return PatchDecoder(
         num_segments=dataset.num_segments, segment_seconds=dataset.segment_seconds, alignment=section.alignment
     )
@@ -211,7 +210,7 @@ def _by_network(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
         chosen: dict[str, object] = {"alignment": "segment"}
         if isinstance(candidate.section, VisualParams):
             chosen = {"sampling": "frames", "frames_per_segment": 1}
-            if VISUAL_FACTS[candidate.section.backbone].is_of_snippets:  # their length is the shape of an input
+            if BACKBONES[candidate.section.backbone].is_of_snippets:  # their length is the shape of an input
                 del chosen["frames_per_segment"]
         groups.setdefault(candidate.section.model_copy(update=chosen), []).append(candidate)
     return list(groups.values())

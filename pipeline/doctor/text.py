@@ -4,19 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pipeline.backbones import vggish
+from pipeline.backbones.registry import BACKBONES
 from pipeline.doctor.comparison import Comparison, Match
 from pipeline.doctor.diagnosis import Diagnosis
 from pipeline.doctor.values import CAFFE_LEAST_MAXIMUM, TORCHVISION_MOST_MAXIMUM, Shape, Values, pixel_scale
 from pipeline.params.schema import Params
 
-SUBJECTS = {
-    "vggish": "VGGish features",
-    "vgg19": "VGG19 block5_pool maps",
-    "resnet101": "ResNet layer3 maps",
-    "resnet152": "ResNet layer3 maps",
-    "resnet152_pooled": "pooled ResNet vectors",
-    "r2plus1d_18": "pooled R(2+1)D vectors",
-}
 RECIPE_KEYS = (
     "source",
     "release",
@@ -83,8 +77,8 @@ def conclusion(diagnosis: Diagnosis) -> str:
 
 
 def _processed(shape: Shape, values: Values) -> str:
-    subject = SUBJECTS[shape.backbones[0]]
     is_audio = shape.modality == "audio"
+    subject = vggish.SUBJECT if is_audio else BACKBONES[shape.backbones[0]].subject
     if values.processing == "levels":
         how = "after PCA, quantised to 8 bits" if is_audio else "quantised to 8 bits"
         return f"{subject} {how}: whole numbers from 0 to 255"

@@ -14,8 +14,9 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.backbones.registry import BACKBONES
 from pipeline.doctor.source import FeatureFile
-from pipeline.features.recipes import VISUAL_FACTS, Modality
+from pipeline.features.recipes import Modality
 
 NUM_LEVELS = 256
 AUDIOSET_LOWEST, AUDIOSET_STEP = -2.0, 4 / 255
@@ -79,8 +80,8 @@ def recognise(segment_shape: tuple[int, ...]) -> Shape | None:
     for shape, is_channels_first, num_stacked in by_shape:
         backbones = tuple(
             name
-            for name, facts in VISUAL_FACTS.items()
-            if facts.feature_shape == shape and not (num_stacked and facts.is_of_snippets)
+            for name, backbone in BACKBONES.items()
+            if backbone.feature_shape == shape and not (num_stacked and backbone.is_of_snippets)
         )
         if backbones:
             return Shape("visual", backbones, is_channels_first, num_stacked)

@@ -23,7 +23,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pipeline.core.errors import ShardError, explain
-from pipeline.core.files import atomic_write, fingerprint, sha256_of_file, write_json
+from pipeline.core.files import atomic_write, sha256_of_file, write_json
+from pipeline.core.fingerprints import fingerprint
 from pipeline.features.contract import Extractor
 from pipeline.store.manifest import VideoFile
 from pipeline.store.shards import LedgerRow, Shard, ShardRow, write_shard

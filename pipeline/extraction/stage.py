@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from pipeline.core.devices import choose_devices, describe_device
 from pipeline.core.errors import ParamsError, PipelineError, explain
-from pipeline.core.files import fingerprint, link_or_copy, locked, scratch_folder, source_fingerprint
+from pipeline.core.files import link_or_copy, locked, scratch_folder
+from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.extraction.decode_pool import default_num_workers
 from pipeline.extraction.local_engine import compute_here, compute_in_processes
 from pipeline.extraction.scratch import RETRIED_REASONS, Scratch
@@ -33,16 +34,8 @@ from pipeline.store.shards import LedgerRow, ShardFile, ShardIndex, save_ledger
 
 logger = logging.getLogger(__name__)
 
-CODE = (
-    "pipeline/extraction/batching.py",
-    "pipeline/features/decoding.py",
-    "pipeline/features/contract.py",
-    "pipeline/extraction/scratch.py",
-    "pipeline/store/shards.py",
-    "pipeline/features/weights.py",
-    "pipeline/extraction/worker.py",
-)
-"""What every modality's values and files depend on, beside its own `code`."""
+MODULES = ("pipeline.extraction.worker", "pipeline.extraction.scratch")
+"""What computes a video and what stores it, beside the extractor's own code; the engine that calls them counts not."""
 
 Groups = Sequence[Sequence[VideoFile]]
 
@@ -85,7 +78,7 @@ def extract(
     identity = {
         "recipe": extractor.recipe,
         "weights": extractor.weights_sha256,
-        "code": [extractor.code, source_fingerprint(*CODE)],
+        "code": [extractor.code, source_fingerprint(*MODULES)],
         "versions": library_versions(),
     }
     folder = scratch_folder(f"extract_{extractor.modality}", fingerprint(identity))

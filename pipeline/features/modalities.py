@@ -1,4 +1,4 @@
-"""The two modalities: which extractor computes the features of each, named without importing torch."""
+"""The two modalities: which extractor computes the features of each, by name: neither depends on the other's code."""
 
 from functools import partial
 

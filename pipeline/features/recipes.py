@@ -5,22 +5,12 @@ feature is computed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipeline.backbones.registry import BACKBONES
+from pipeline.backbones.sources import PCA_LAYOUTS, Source, weights_layout
+from pipeline.backbones.vggish import VGGISH_PCA_SOURCES, VGGISH_SOURCES
 from pipeline.core.errors import WeightsError, explain
-from pipeline.features.weight_sources import (
-    PCA_LAYOUTS,
-    R2PLUS1D_18_SOURCES,
-    RESNET101_SOURCES,
-    RESNET152_SOURCES,
-    VGG19_SOURCES,
-    VGGISH_PCA_SOURCES,
-    VGGISH_SOURCES,
-    Layout,
-    Source,
-    weights_layout,
-)
 from pipeline.params.schema import AudioParams, DatasetParams, Params, VisualParams
 
 RESIZE_DESCRIPTIONS = {
@@ -35,93 +25,9 @@ Modality = Literal["visual", "audio"]
 SNIPPET = "one snippet per segment, a missing frame is the nearest one of its segment"
 
 
-@dataclass(frozen=True)
-class VisualFacts:
-    """What is fixed about a visual backbone; the networks themselves are in :mod:`pipeline.backbones`.
-
-    Parameters
-    ----------
-    layer : str
-        Where in the network the features are taken.
-    feature_shape : tuple of int
-        Of one sample: a map (H, W, C), channels last, or a vector (C,).
-    image_size : int
-        Side of the square pictures, in pixels.
-    resize : str
-        A key of :data:`RESIZE_DESCRIPTIONS`.
-    preprocessing : mapping of str to str
-        For each layout that its weights may have, what becomes of pixel values, see
-        :mod:`pipeline.features.visual.preprocessing`; a layout that is not named is refused.
-    sources : dict
-        Published weights by name.
-    is_of_snippets : bool, optional
-        The network sees all frames of a segment at once.
-    """
-
-    layer: str
-    feature_shape: tuple[int, ...]
-    image_size: int
-    resize: str
-    preprocessing: Mapping[Layout, str]
-    sources: dict[str, Source]
-    is_of_snippets: bool = False
-
-    @property
-    def layouts(self) -> tuple[Layout, ...]:
-        """What a weights file may hold."""
-        return tuple(layout for layout in self.preprocessing if layout != "random")
-
-
-IMAGENET: Mapping[Layout, str] = {"torch": "torchvision", "random": "torchvision"}
-VISUAL_FACTS = {
-    "vgg19": VisualFacts(
-        layer="block5_pool",
-        feature_shape=(7, 7, 512),
-        image_size=224,
-        resize="stretch",
-        preprocessing={"keras": "caffe", **IMAGENET},
-        sources=VGG19_SOURCES,
-    ),
-    "resnet101": VisualFacts(
-        layer="layer3, 2 x 2 averages",
-        feature_shape=(7, 7, 1024),
-        image_size=224,
-        resize="stretch",
-        preprocessing=IMAGENET,
-        sources=RESNET101_SOURCES,
-    ),
-    "resnet152": VisualFacts(
-        layer="layer3, 2 x 2 averages",
-        feature_shape=(7, 7, 1024),
-        image_size=224,
-        resize="stretch",
-        preprocessing=IMAGENET,
-        sources=RESNET152_SOURCES,
-    ),
-    "resnet152_pooled": VisualFacts(
-        layer="avgpool",
-        feature_shape=(2048,),
-        image_size=224,
-        resize="crop",
-        preprocessing=IMAGENET,
-        sources=RESNET152_SOURCES,
-    ),
-    "r2plus1d_18": VisualFacts(
-        layer="avgpool",
-        feature_shape=(512,),
-        image_size=112,
-        resize="stretch_antialiased",
-        preprocessing={"torch": "kinetics", "random": "kinetics"},
-        sources=R2PLUS1D_18_SOURCES,
-        is_of_snippets=True,
-    ),
-}
-"""By the name of the backbone in ``params.yaml``; where the facts are from stands in docs/features.md."""
-
-
 def visual_feature_shape(visual: VisualParams) -> tuple[int, ...]:
     """Return the shape of one segment's visual features: that of one sample, after the K samples where stacked."""
-    shape = VISUAL_FACTS[visual.backbone].feature_shape
+    shape = BACKBONES[visual.backbone].feature_shape
     return (visual.frames_per_segment, *shape) if visual.combine == "stack" else shape
 
 
@@ -159,18 +65,18 @@ def visual_recipe(visual: VisualParams, dataset: DatasetParams) -> dict[str, Any
     WeightsError
         If the backbone has no such weights.
     """
-    facts = VISUAL_FACTS[visual.backbone]
-    layout = weights_layout(visual.weights, facts.sources, facts.layouts)
+    backbone = BACKBONES[visual.backbone]
+    layout = weights_layout(visual.weights, backbone.sources, backbone.layouts)
     return {
         "backbone": visual.backbone,
-        "layer": facts.layer,
-        "weights": _weights_name("visual", visual, facts.sources),
-        "preprocessing": facts.preprocessing[layout],
-        "image_size": facts.image_size,
-        "resize": RESIZE_DESCRIPTIONS[facts.resize],
+        "layer": backbone.layer,
+        "weights": _weights_name("visual", visual, backbone.sources),
+        "preprocessing": backbone.preprocessing[layout],
+        "image_size": backbone.image_size,
+        "resize": RESIZE_DESCRIPTIONS[backbone.resize],
         "sampling": visual.sampling,
         "frames_per_segment": visual.frames_per_segment,
-        "combine": SNIPPET if facts.is_of_snippets else visual.combine,
+        "combine": SNIPPET if backbone.is_of_snippets else visual.combine,
         "precision": visual.precision,
         "storage": visual.storage,
         "num_segments": dataset.num_segments,

@@ -21,9 +21,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pipeline.backbones.sources import NETWORK_LAYOUTS, Layout, Source, weights_layout
 from pipeline.core.errors import WeightsError, explain
 from pipeline.core.files import atomic_write, repository_root, sha256_of_file
-from pipeline.features.weight_sources import NETWORK_LAYOUTS, Layout, Source, weights_layout
 
 StateDict = dict[str, Tensor]
 KerasArrays = dict[str, tuple[np.ndarray, np.ndarray]]

@@ -1,1 +1,1 @@
-"""The methods by name: which network, which losses."""
+"""The methods, one file each: settings, network, terms of the objective, published values; nothing here needs torch."""

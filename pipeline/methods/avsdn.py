@@ -1,12 +1,24 @@
 """AVSDN (Lin et al., Dual-modality Seq2Seq Network for Audio-visual Event Localization, ICASSP 2019)."""
 
-from models.localization.avsdn import AVSDNNet
+from pipeline.core.sections import Section
 from pipeline.methods.contract import Method
-from pipeline.methods.terms import FULL_CLASSIFICATION, WEAK_CATEGORY
+from pipeline.methods.settings import CPSP_RELEASE_FULL, CPSP_RELEASE_WEAK, PoolingParams
+
+
+class AVSDNSettings(Section):
+    """AVSDN: no losses of its own, but a choice of pooling."""
+
+    full: PoolingParams
+    weak: PoolingParams
+
 
 AVSDN = Method(
-    network=AVSDNNet,
-    network_settings=lambda settings, supervision: {"pooling": settings.pooling},
-    full=lambda settings: FULL_CLASSIFICATION,
-    weak=lambda settings: (WEAK_CATEGORY,),
+    label="AVSDN",
+    settings=AVSDNSettings,
+    network="models.localization.avsdn:AVSDNNet",
+    terms={"full": ("relevance", "category"), "weak": ("weak_category",)},
+    published={
+        "full": PoolingParams(pooling="mean", **CPSP_RELEASE_FULL),
+        "weak": PoolingParams(pooling="mean", **CPSP_RELEASE_WEAK),
+    },
 )

@@ -1,12 +1,31 @@
 """CMRAN (Xu et al., Cross-Modal Relation-Aware Networks for Audio-Visual Event Localization, ACM MM 2020)."""
 
-from models.localization.cmran import CMRANNet
+from typing import Any
+
+from pipeline.core.sections import Section
 from pipeline.methods.contract import Method
-from pipeline.methods.terms import FULL_CLASSIFICATION, WEAK_CATEGORY
+from pipeline.methods.settings import CPSP_RELEASE_FULL, CPSP_RELEASE_WEAK, ScheduleParams, Supervision
+
+
+class CMRANParams(ScheduleParams):
+    """CMRAN, in either supervision: no losses of its own."""
+
+    def network_settings(self, supervision: Supervision) -> dict[str, Any]:
+        """Return what shapes the network: the release has fewer heads in its weak one."""
+        return {"interaction_heads": 4 if supervision == "full" else 2}
+
+
+class CMRANSettings(Section):
+    """CMRAN."""
+
+    full: CMRANParams
+    weak: CMRANParams
+
 
 CMRAN = Method(
-    network=CMRANNet,
-    network_settings=lambda settings, supervision: {"interaction_heads": 4 if supervision == "full" else 2},
-    full=lambda settings: FULL_CLASSIFICATION,
-    weak=lambda settings: (WEAK_CATEGORY,),
+    label="CMRAN",
+    settings=CMRANSettings,
+    network="models.localization.cmran:CMRANNet",
+    terms={"full": ("relevance", "category"), "weak": ("weak_category",)},
+    published={"full": CMRANParams(**CPSP_RELEASE_FULL), "weak": CMRANParams(**CPSP_RELEASE_WEAK)},
 )

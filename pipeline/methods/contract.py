@@ -1,71 +1,16 @@
-"""What a method is to the trainer: a network, and the losses of either supervision.
+"""What a method is: its settings, the network they build, and the terms of its objective under either supervision.
 
-A method is a file in this folder, a network in ``models/`` (its own or a shared one), a block of params, a line in
-:mod:`pipeline.methods.registry` and a parity test.
+A method is a file in this folder, a network in :mod:`models.localization` (its own or a shared one), a line in
+:mod:`pipeline.methods.registry`, a block in each ``data/*/preset.yaml`` and a parity test. Networks and terms stand
+here by name, so that a stage that only validates params does not import torch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-
-from models.localization.answers import Localization
-from pipeline.params.schema import Supervision
-
-
-@dataclass(frozen=True)
-class InputShape:
-    """What a network is given, and how many categories it tells apart (background is not one of them)."""
-
-    num_categories: int
-    visual_channels: int
-    num_positions: int
-    audio_features: int
-
-
-@dataclass(frozen=True)
-class ClipLabels:
-    """All that weak training knows.
-
-    Parameters
-    ----------
-    categories : torch.Tensor
-        Shape (B,), int64; :data:`models.localization.losses.BACKGROUND_CLIP` for a clip known to be background
-        throughout.
-    """
-
-    categories: Tensor
-
-
-@dataclass(frozen=True)
-class SegmentLabels(ClipLabels):
-    """What full training knows besides.
-
-    Parameters
-    ----------
-    events : torch.Tensor
-        Shape (B, T), bool.
-    """
-
-    events: Tensor
-
-
-class Term(NamedTuple):
-    """One term of an objective: its name in the logs, its weight, and how it is computed."""
-
-    name: str
-    weight: float
-    compute: Callable[[Any, Any], Tensor]
-
-
-@dataclass(frozen=True)
-class Losses:
-    """The terms of one batch, unweighted, and their weighted sum, which is what training descends."""
-
-    terms: Mapping[str, Tensor]
-    total: Tensor
+from pipeline.core.references import module_of
+from pipeline.core.sections import Section
+from pipeline.methods.settings import ScheduleParams, Supervision
 
 
 @dataclass(frozen=True)
@@ -74,34 +19,30 @@ class Method:
 
     Parameters
     ----------
-    network : callable
-        Builds the network from an :class:`InputShape`, spread out, and from `network_settings`.
-    network_settings : callable
-        From the method's params and the supervision, those that shape the network. JSON: a checkpoint holds them.
-    full, weak : callable
-        From the method's params, the terms of the objective. A term of weight 0 is not computed.
-    weak_background_clips : bool
+    label : str
+        Its name in tables.
+    settings : type of Section
+        Its block of ``train``: a section `full` and a section `weak`.
+    network : str
+        Reference to the network's class, see :mod:`pipeline.core.references`. It is built from an
+        :class:`pipeline.training.networks.InputShape`, spread out, and the settings' ``network_settings``.
+    terms : mapping of str to tuple of str
+        By supervision, the terms of the objective: names in :data:`pipeline.training.terms.TERMS`. A term of weight 0
+        is not computed.
+    published : mapping of str to ScheduleParams
+        By supervision, the settings of the authors' release, or of the release whose table lists the method.
+    weak_background_clips : bool, optional
         Whether the method's authors add clips of background alone to weak training.
     """
 
-    network: Callable[..., nn.Module]
-    network_settings: Callable[[Any, Supervision], dict[str, Any]]
-    full: Callable[[Any], Sequence[Term]]
-    weak: Callable[[Any], Sequence[Term]]
+    label: str
+    settings: type[Section]
+    network: str
+    terms: Mapping[Supervision, tuple[str, ...]]
+    published: Mapping[Supervision, ScheduleParams]
     weak_background_clips: bool = False
 
-    def build(self, shape: InputShape, settings: Mapping[str, Any]) -> nn.Module:
-        """Return the network with fresh weights from torch's global generator."""
-        return self.network(**asdict(shape), **settings)
-
-    def terms(self, settings: Any, supervision: Supervision) -> tuple[Term, ...]:
-        """Return the terms that count under these params."""
-        terms = self.full(settings) if supervision == "full" else self.weak(settings)
-        return tuple(term for term in terms if term.weight > 0)
-
-
-def weigh(terms: Sequence[Term], output: Localization, labels: ClipLabels) -> Losses:
-    """Compute the terms of a batch and their weighted sum."""
-    values = {term.name: term.compute(output, labels) for term in terms}
-    total = torch.stack([term.weight * values[term.name] for term in terms]).sum()
-    return Losses(values, total)
+    @property
+    def modules(self) -> tuple[str, str]:
+        """The modules whose code is the method: the one that says what it is, and that of its network."""
+        return self.settings.__module__, module_of(self.network)

@@ -1,13 +1,32 @@
 """SSPSP, the self-supervised form in the paper of CPSP: a contrast that needs no label takes the place of theirs."""
 
-from models.localization.psp import PSPNet
+from pipeline.core.sections import Section
 from pipeline.methods.contract import Method
-from pipeline.methods.psp import network_settings
-from pipeline.methods.terms import FULL_CLASSIFICATION, WEAK_CATEGORY, nce
+from pipeline.methods.settings import CPSP_RELEASE_FULL, CPSP_RELEASE_WEAK, NceParams, PropagationParams
+
+
+class SSPSPParams(PropagationParams):
+    """SSPSP, in either supervision."""
+
+    nce: NceParams
+
+
+class SSPSPSettings(Section):
+    """SSPSP."""
+
+    full: SSPSPParams
+    weak: SSPSPParams
+
+
+_NCE = NceParams(weight=1.0, temperature=0.1)
 
 SSPSP = Method(
-    network=PSPNet,
-    network_settings=network_settings,
-    full=lambda settings: (*FULL_CLASSIFICATION, nce(settings.nce)),
-    weak=lambda settings: (WEAK_CATEGORY, nce(settings.nce)),
+    label="SSPSP",
+    settings=SSPSPSettings,
+    network="models.localization.psp:PSPNet",
+    terms={"full": ("relevance", "category", "nce"), "weak": ("weak_category", "nce")},
+    published={
+        "full": SSPSPParams(tau=0.099, pooling="mean", nce=_NCE, **CPSP_RELEASE_FULL),
+        "weak": SSPSPParams(tau=0.095, pooling="mean", nce=_NCE, **CPSP_RELEASE_WEAK),
+    },
 )

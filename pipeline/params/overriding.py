@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.core.errors import ParamsError, explain
-from pipeline.params.schema import Params, describe_faults
+from pipeline.core.sections import describe_faults
+from pipeline.params.schema import Params
 
 
 def override(params: Params, changes: Mapping[str, object], *, subject: str) -> Params:

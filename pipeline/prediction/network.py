@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from pipeline.core.errors import CheckpointError, WeightsError, explain
-from pipeline.core.files import fingerprint, sha256_of_file
+from pipeline.core.files import sha256_of_file
+from pipeline.core.fingerprints import fingerprint
 from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.recipes import SNIPPET, audio_recipe, visual_feature_shape, visual_recipe

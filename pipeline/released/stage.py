@@ -27,7 +27,8 @@ from tqdm import tqdm
 
 from pipeline.annotations.ave import background_video_ids, read_rows
 from pipeline.core.errors import AnnotationError, PipelineError, ShardError, explain
-from pipeline.core.files import fingerprint, sha256_of_file, source_fingerprint, write_json
+from pipeline.core.files import sha256_of_file, write_json
+from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.features.recipes import Modality, released_recipe
 from pipeline.params.schema import Params
 from pipeline.released.files import (
@@ -44,14 +45,6 @@ from pipeline.store.manifest import VideoFile
 from pipeline.store.shards import LedgerRow, ShardFile, ShardIndex, ShardRow, save_ledger, write_shard
 
 logger = logging.getLogger(__name__)
-
-CODE = (
-    "pipeline/store/clip_arrays.py",
-    "pipeline/released/stage.py",
-    "pipeline/released/files.py",
-    "pipeline/store/shards.py",
-)
-"""What values and files depend on."""
 
 NUM_NAMED = 10
 
@@ -97,7 +90,7 @@ def import_features(
             "recipe": json.dumps(recipe, sort_keys=True),
             "recipe_hash": fingerprint(recipe),
             "weights_sha256": "",
-            "code": source_fingerprint(*CODE),
+            "code": source_fingerprint(__name__),
         }
         shards, ledger = _write_shards(release, videos, params.extract.shard_size, output, attributes)
         facts = release.finish()

@@ -17,9 +17,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline.core.files import write_text
+from pipeline.core.sections import flatten
 from pipeline.drawing.palette import Colour, colours
 from pipeline.media.container import REASONS
-from pipeline.params.schema import Params, flatten
+from pipeline.params.schema import Params
 from pipeline.report.calibration import Calibration, calibrate
 from pipeline.report.contact_sheets import write_contact_sheets
 from pipeline.report.explorer import Explorer, build_explorer

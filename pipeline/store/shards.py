@@ -24,7 +24,8 @@ import h5py
 import numpy as np
 
 from pipeline.core.errors import ShardError, explain
-from pipeline.core.files import atomic_write, fingerprint, read_csv, sha256_of_file, write_csv, write_json
+from pipeline.core.files import atomic_write, read_csv, sha256_of_file, write_csv, write_json
+from pipeline.core.fingerprints import fingerprint
 
 SCHEMA = "avel-features/1"
 LEDGER_COLUMNS = ("video_id", "status", "reason", "valid", "seconds", "detail", "sampling_offset")

@@ -7,9 +7,11 @@ number stands beside the column of the way that its authors chose, or in a note 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.core.sections import flatten
+from pipeline.methods.registry import METHODS
 from pipeline.metrics.statistics import Comparison, in_words
-from pipeline.params.schema import EvaluateParams, Params, TrainParams, flatten
-from pipeline.tables.definitions import LABELS, Definitions, RowDefinition, TableDefinition
+from pipeline.params.schema import EvaluateParams, Params
+from pipeline.tables.definitions import Definitions, RowDefinition, TableDefinition
 from pipeline.tables.plans import Plan
 from pipeline.tables.reported import LEGEND, PROTOCOLS, SEGMENT_ACCURACY, Protocol, ReportedNumber
 from pipeline.tables.scores import RowScores, Score, compare_rows
@@ -331,14 +333,11 @@ def describe_caveats(params: Params, scores: Mapping[str, RowScores]) -> list[st
     return caveats
 
 
-def describe_settings(
-    published: TrainParams, plans: Mapping[str, Plan], rows: Iterable[RowDefinition]
-) -> dict[str, str]:
+def describe_settings(plans: Mapping[str, Plan], rows: Iterable[RowDefinition]) -> dict[str, str]:
     """Return in what the methods behind these rows are trained with other settings than the published ones.
 
     Parameters
     ----------
-    published : TrainParams
     plans : mapping of str to Plan
         Of every method.
     rows : iterable of RowDefinition
@@ -351,7 +350,8 @@ def describe_settings(
     settings = {}
     for row in rows:
         found = plans[f"{row.method}_{row.supervision}"].values
-        expected = flatten(getattr(getattr(published, row.method), row.supervision).model_dump(), f"{row.block}.")
+        method = METHODS[row.method]
+        expected = flatten(method.published[row.supervision].model_dump(), f"{row.block}.")
         differences = [
             f"{key.removeprefix(f'{row.block}.')} {_show(found[key])} ({_show(value)})"
             for key, value in expected.items()
@@ -359,7 +359,7 @@ def describe_settings(
         ]
         if differences:
             settings[f"{row.method}_{row.supervision}"] = (
-                f"{LABELS[row.method]}, {row.supervision}: not the published settings (those in brackets): "
+                f"{method.label}, {row.supervision}: not the published settings (those in brackets): "
                 f"{', '.join(differences)}."
             )
     return settings

@@ -12,18 +12,12 @@ from typing import Annotated, Any, get_args
 from pydantic import Field
 
 from pipeline.core.errors import ParamsError, explain
-from pipeline.core.sections import load_section
+from pipeline.core.sections import RowName, Section, flatten, load_section
+from pipeline.methods.registry import METHODS
+from pipeline.methods.settings import Supervision
 from pipeline.params.overriding import override
-from pipeline.params.schema import MethodName, Params, RowName, Section, Supervision, TablesParams, flatten
+from pipeline.params.schema import MethodName, Params, TablesParams
 
-LABELS: dict[MethodName, str] = {
-    "avel": "AVEL",
-    "avsdn": "AVSDN",
-    "cmran": "CMRAN",
-    "psp": "PSP",
-    "cpsp": "CPSP",
-    "sspsp": "SSPSP",
-}
 _SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
 
 
@@ -96,9 +90,9 @@ def load_definitions(path: Path) -> Definitions:
     """
     content = load_section(path, _RowsFile)
     methods = {
-        f"{method}_{supervision}": RowDefinition(method=method, supervision=supervision, label=label, changes={})
+        f"{name}_{supervision}": RowDefinition(method=name, supervision=supervision, label=method.label, changes={})
         for supervision in _SUPERVISIONS
-        for method, label in LABELS.items()
+        for name, method in METHODS.items()
     }
     faults = [f"{name} is a method's own row" for name in content.ablations if name in methods]
     known = {*methods, *content.ablations}

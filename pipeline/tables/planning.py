@@ -6,13 +6,11 @@ items, DVC itself would take half an hour.
 """
 
 from pipeline.core.errors import ParamsError
-from pipeline.core.files import source_fingerprint
+from pipeline.core.fingerprints import source_fingerprint
+from pipeline.methods.registry import METHODS
 from pipeline.params.schema import Params
 from pipeline.tables.definitions import Definitions, resolve_row, select_rows, values_of
 from pipeline.tables.plans import Plan
-from pipeline.training.loop import CODE as TRAINING_CODE
-
-CODE = (*TRAINING_CODE, "pipeline/tables/records.py", "pipeline/tables/running.py")
 
 
 def plan_rows(params: Params, definitions: Definitions) -> dict[str, Plan]:
@@ -23,12 +21,12 @@ def plan_rows(params: Params, definitions: Definitions) -> dict[str, Plan]:
     ParamsError
         If an ablation is not defined; or naming all faulty rows.
     """
-    code = source_fingerprint(*CODE)
     plans, faults = {}, []
     for name in dict.fromkeys([*definitions.methods, *select_rows(definitions, params.tables)]):
         try:
             resolved = resolve_row(params, name, definitions.rows[name], params.tables.num_epochs)
-            plans[name] = Plan(name, values_of(resolved), code)
+            modules = METHODS[definitions.rows[name].method].modules
+            plans[name] = Plan(name, values_of(resolved), source_fingerprint("pipeline.tables.running", *modules))
         except ParamsError as error:
             faults.append(str(error))
     if faults:

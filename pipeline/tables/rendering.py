@@ -28,7 +28,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def render_tables(
     *,
     params: Params,
-    published: Params,
     definitions: Definitions,
     plans: Mapping[str, Plan],
     reported: Sequence[ReportedNumber],
@@ -40,8 +39,6 @@ def render_tables(
     Parameters
     ----------
     params : Params
-    published : Params
-        With the settings of the publications.
     definitions : Definitions
     plans : mapping of str to Plan
     reported : sequence of ReportedNumber
@@ -56,7 +53,7 @@ def render_tables(
     """
     rows = select_rows(definitions, params.tables)
     scores = {row: score_row(row, runs, params.tables.seeds, params.evaluate) for row in rows}
-    settings = describe_settings(published.train, plans, [definitions.rows[row] for row in rows])
+    settings = describe_settings(plans, [definitions.rows[row] for row in rows])
     results = Results(definitions, plans, scores, comparable(reported, params), settings, params.evaluate)
     caveats = describe_caveats(params, scores)
     if settings:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.core.sections import load_section
-from pipeline.params.schema import RowName, Section, Supervision
+from pipeline.core.sections import RowName, Section, load_section
+from pipeline.methods.settings import Supervision
 
 Protocol = Literal["validation", "test", "last", "unknown"]
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import CheckpointError, explain
 from pipeline.core.files import atomic_write
-from pipeline.methods.contract import InputShape
-from pipeline.methods.registry import METHODS
-from pipeline.params.schema import Supervision, TrainParams
+from pipeline.methods.settings import Supervision
+from pipeline.params.schema import TrainParams
 from pipeline.training.dataset import Dataset
+from pipeline.training.networks import InputShape, network_of
 
 SCHEMA = "avel-weights/2"
 SELECTIONS = {"val": "weights.safetensors", "test": "weights_test_selected.safetensors"}
@@ -83,7 +83,7 @@ def new_checkpoint(params: TrainParams, dataset: Dataset) -> Checkpoint:
     return Checkpoint(
         method=params.method,
         supervision=params.supervision,
-        network=METHODS[params.method].network_settings(params.settings, params.supervision),
+        network=params.settings.network_settings(params.supervision),
         categories=list(dataset.categories),
         visual_channels=visual_channels,
         num_positions=math.prod(map_shape),
@@ -106,7 +106,7 @@ def build_network(checkpoint: Checkpoint) -> nn.Module:
         num_positions=checkpoint.num_positions,
         audio_features=checkpoint.audio_features,
     )
-    return METHODS[checkpoint.method].build(shape, checkpoint.network)
+    return network_of(checkpoint.method, shape, checkpoint.network)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, state: dict[str, Tensor]) -> None:

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from models.localization.losses import BACKGROUND_CLIP
+from pipeline.backbones.registry import BACKBONES
 from pipeline.core.errors import AnnotationError, ParamsError, ShardError, TrainingError, explain
-from pipeline.features.recipes import VISUAL_FACTS, feature_recipe, visual_feature_shape
+from pipeline.features.recipes import feature_recipe, visual_feature_shape
 from pipeline.params.schema import Params
 from pipeline.store.manifest import BACKGROUND, SPLITS, Clip, load_manifest
 from pipeline.store.shards import Shard, ShardIndex, require_recipe, verify_shard
@@ -260,7 +261,7 @@ def _require_maps(params: Params) -> None:
     visual = params.visual
     shape = visual_feature_shape(visual)
     if params.features.source == "extracted" and len(shape) != 3:
-        of_maps = [name for name, facts in VISUAL_FACTS.items() if len(facts.feature_shape) == 3]
+        of_maps = [name for name, backbone in BACKBONES.items() if len(backbone.feature_shape) == 3]
         raise ParamsError(
             explain(
                 f"visual features of {visual.backbone}, combine: {visual.combine}",

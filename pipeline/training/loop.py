@@ -28,8 +28,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from pipeline.core.devices import describe_device
 from pipeline.core.errors import TrainingError, explain
-from pipeline.core.files import atomic_write, fingerprint, locked, scratch_folder, source_fingerprint, write_csv
-from pipeline.methods.contract import ClipLabels, SegmentLabels, weigh
+from pipeline.core.files import atomic_write, locked, scratch_folder, write_csv
+from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.methods.registry import METHODS
 from pipeline.metrics.localization import predict_segments, segment_accuracy
 from pipeline.params.schema import TrainParams
@@ -46,45 +46,14 @@ from pipeline.training.checkpoints import (
 from pipeline.training.dataset import ClipBatch, Clips, Dataset, LabelledClips
 from pipeline.training.inference import ARITHMETIC, localize, predict, reproducible
 from pipeline.training.loading import FeatureStore, choose_cache, open_store
+from pipeline.training.objective import ClipLabels, SegmentLabels, weigh
+from pipeline.training.terms import terms_of
 
 logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 16  # batches between two looks at the losses: a look makes a GPU wait
 SAVING_SHARE = 0.05  # of the time, at most, that writing the state may take
 DIGEST_BYTES = 32  # of SHA-256, in front of a saved state
-CODE = (
-    "models/localization/attention.py",
-    "models/localization/avel.py",
-    "models/localization/avsdn.py",
-    "models/localization/cmran.py",
-    "models/localization/heads.py",
-    "models/initialisation.py",
-    "models/localization/answers.py",
-    "models/localization/losses.py",
-    "models/localization/propagation.py",
-    "models/localization/psp.py",
-    "models/localization/relation.py",
-    "models/localization/residual_fusion.py",
-    "models/shapes.py",
-    "models/localization/temporal.py",
-    "pipeline/training/checkpoints.py",
-    "pipeline/training/dataset.py",
-    "pipeline/training/inference.py",
-    "pipeline/training/loading.py",
-    "pipeline/methods/avel.py",
-    "pipeline/methods/avsdn.py",
-    "pipeline/methods/cmran.py",
-    "pipeline/methods/contract.py",
-    "pipeline/methods/cpsp.py",
-    "pipeline/methods/psp.py",
-    "pipeline/methods/registry.py",
-    "pipeline/methods/sspsp.py",
-    "pipeline/methods/terms.py",
-    "pipeline/metrics/localization.py",
-    "pipeline/core/precision.py",
-    "pipeline/training/reading.py",
-    "pipeline/training/loop.py",
-)
 
 
 @dataclass(frozen=True)
@@ -216,7 +185,7 @@ def _identity(
             "clips": [_labels(split) for split in (splits.training, splits.val, splits.test)],
             "categories": list(dataset.categories),
             "features": [asdict(folder.index) for folder in (dataset.visual, dataset.audio)],
-            "code": source_fingerprint(*CODE),
+            "code": source_fingerprint(__name__, *METHODS[params.method].modules),
             "device": device.type,
             "torch": torch.__version__,
         }
@@ -254,7 +223,7 @@ class Run:
         self.store, self.device = store, device
         self.settings = params.settings
         self.arithmetic = ARITHMETIC[params.precision]
-        self.terms = METHODS[params.method].terms(self.settings, params.supervision)
+        self.terms = terms_of(params.method, params.supervision, self.settings)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, tuple[Checkpoint, dict[str, Tensor]]] = {}
         self._path = scratch / "state.pt"

@@ -13,14 +13,15 @@ import torch
 from torch import Tensor
 
 from models.backbones.vggish import Postprocessor, VGGish
+from pipeline.backbones.sources import PCA_LAYOUTS
+from pipeline.backbones.vggish import VGGISH_PCA_SOURCES, VGGISH_SOURCES
 from pipeline.core.errors import WeightsError
-from pipeline.core.files import source_fingerprint
+from pipeline.core.fingerprints import source_fingerprint
 from pipeline.core.precision import exact_float32
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.contract import Combination
 from pipeline.features.decoding import Decoder
 from pipeline.features.recipes import audio_recipe
-from pipeline.features.weight_sources import PCA_LAYOUTS, VGGISH_PCA_SOURCES, VGGISH_SOURCES
 from pipeline.features.weights import Weights, load_into, load_weights
 from pipeline.params.schema import AudioParams, DatasetParams
 
@@ -42,16 +43,7 @@ class AudioExtractor:
             segment_seconds=dataset.segment_seconds,
             alignment=audio.alignment,
         )
-        self.code = source_fingerprint(
-            "models/backbones/vggish.py",
-            "models/backbones/random_weights.py",
-            "pipeline/features/audio/extractor.py",
-            "pipeline/features/audio/log_mel.py",
-            "pipeline/media/container.py",
-            "pipeline/features/audio/patches.py",
-            "pipeline/core/precision.py",
-            "pipeline/media/segments.py",
-        )
+        self.code = source_fingerprint(__name__)
         weights = load_weights(audio.weights, VGGISH_SOURCES, sha256=audio.weights_sha256, seed=audio.weights_seed)
         self.weights_sha256 = weights.sha256
         network = VGGish()

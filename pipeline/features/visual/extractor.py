@@ -10,25 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.backbones.feature_network import FeatureNetwork
+from pipeline.backbones.contract import Backbone
 from pipeline.backbones.registry import BACKBONES
-from pipeline.core.files import source_fingerprint
+from pipeline.core.errors import WeightsError
+from pipeline.core.fingerprints import source_fingerprint
 from pipeline.core.precision import PRECISIONS, exact_float32
+from pipeline.core.references import resolve
 from pipeline.features.contract import Combination
-from pipeline.features.recipes import VISUAL_FACTS, visual_feature_shape, visual_recipe
+from pipeline.features.decoding import Decoder
+from pipeline.features.recipes import visual_feature_shape, visual_recipe
+from pipeline.features.visual.frames import FrameDecoder
 from pipeline.features.visual.preprocessing import PREPROCESSING
-from pipeline.features.weights import load_weights
+from pipeline.features.visual.snippets import SnippetDecoder
+from pipeline.features.weights import Weights, load_into, load_weights
 from pipeline.params.schema import DatasetParams, VisualParams
-
-MODULES = (
-    "models/backbones/random_weights.py",
-    "pipeline/backbones/contract.py",
-    "pipeline/features/visual/preprocessing.py",
-    "pipeline/media/container.py",
-    "pipeline/core/precision.py",
-    "pipeline/media/segments.py",
-    "pipeline/features/visual/extractor.py",
-)
-"""The files whose code every visual feature depends on."""
 
 
 class VisualExtractor:
@@ -37,27 +33,27 @@ class VisualExtractor:
     modality = "visual"
 
     def __init__(self, visual: VisualParams, dataset: DatasetParams, device: torch.device) -> None:
-        backbone, facts = BACKBONES[visual.backbone], VISUAL_FACTS[visual.backbone]
+        backbone = BACKBONES[visual.backbone]
         self.device = device
         self.batch_size = backbone.batch_sizes[device.type]
         self.recipe = visual_recipe(visual, dataset)
         self.storage = np.dtype(visual.storage)
         self.combine: Combination = visual.combine
         self.feature_shape = visual_feature_shape(visual)
-        self.decoder = backbone.decoder(visual, dataset)
-        self.code = source_fingerprint(*backbone.modules, *MODULES)
+        self.decoder = visual_decoder(visual, dataset)
+        self.code = source_fingerprint(__name__, *backbone.modules)
         weights = load_weights(
             visual.weights,
-            facts.sources,
+            backbone.sources,
             sha256=visual.weights_sha256,
             seed=visual.weights_seed,
-            layouts=facts.layouts,
+            layouts=backbone.layouts,
         )
         self.weights_sha256 = weights.sha256
-        self._preprocess = PREPROCESSING[facts.preprocessing[weights.layout]]
+        self._preprocess = PREPROCESSING[backbone.preprocessing[weights.layout]]
         self._dtype = PRECISIONS[visual.precision]
-        self._features, self._memory_format = backbone.features, backbone.memory_format
-        network = backbone.build(weights, visual.weights_seed).eval().to(device, self._dtype)
+        self._memory_format = torch.channels_last if backbone.channels_last else torch.contiguous_format
+        network = build_network(backbone, weights, visual.weights_seed).eval().to(device, self._dtype)
         self._network = network.to(memory_format=self._memory_format)  # type: ignore[call-overload]
 
     @torch.inference_mode()
@@ -65,5 +61,38 @@ class VisualExtractor:
         """Map images (N, 3, H, W) or snippets (N, K, 3, H, W), uint8, to features (N, ...), float32, channels last."""
         images = self._preprocess(inputs.float()).to(self._dtype).contiguous(memory_format=self._memory_format)
         with exact_float32() if self._dtype == torch.float32 else nullcontext():
-            features = self._features(self._network, images)
+            features = self._network.represent(images)
         return features.float().contiguous()
+
+
+def visual_decoder(visual: VisualParams, dataset: DatasetParams) -> Decoder:
+    """Return what makes the backbone's inputs of a file: single frames, resized as it wants them, or snippets."""
+    backbone = BACKBONES[visual.backbone]
+    frames = FrameDecoder(
+        num_segments=dataset.num_segments,
+        segment_seconds=dataset.segment_seconds,
+        frames_per_segment=visual.frames_per_segment,
+        sampling=visual.sampling,
+        image_size=backbone.image_size,
+        resize=backbone.resize,
+    )
+    return SnippetDecoder(frames) if backbone.is_of_snippets else frames
+
+
+def build_network(backbone: Backbone, weights: Weights, seed: int) -> FeatureNetwork:
+    """Return the network of a backbone with published weights, or with random ones drawn from the seed.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are of another network.
+    """
+    network: FeatureNetwork = resolve(backbone.network)(**backbone.network_settings)
+    if weights.layout == "random":
+        network.init_random(seed)
+        return network
+    try:
+        load_into(network, network.state_from(weights.layout, weights.content))
+    except ValueError as error:
+        raise WeightsError(f"{error}; name a file of weights that make {backbone.subject}") from error
+    return network

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.params.schema import Params, ScheduleParams, load_params
+from pipeline.methods.registry import METHODS
+from pipeline.methods.settings import ScheduleParams, Supervision
+from pipeline.params.schema import Params, load_params
 
 ROOT = Path(__file__).resolve().parents[3]
 PRESETS = sorted(ROOT.glob("data/*/preset.yaml"))
@@ -99,3 +101,16 @@ def test_a_data_set_of_ones_own_differs_from_ave_in_format_and_sampling_alone(av
     assert own.visual == ave.visual.model_copy(update={"sampling": "time"})
     assert own.dataset == ave.dataset.model_copy(update={"name": "csv", "format": "csv"})
     assert (own.audio, own.train, own.evaluate) == (ave.audio, ave.train, ave.evaluate)
+
+
+@pytest.mark.parametrize("supervision", ["full", "weak"])
+@pytest.mark.parametrize("method", METHODS)
+def test_ave_trains_every_method_as_published_but_for_the_form_of_spsa(
+    ave: Params, method: str, supervision: Supervision
+) -> None:
+    """The released form of L_spsa has no gradient."""
+    found = getattr(getattr(ave.train, method), supervision).model_dump()
+    expected = METHODS[method].published[supervision].model_dump()
+    if "spsa" in expected:
+        assert (expected["spsa"].pop("form"), found["spsa"].pop("form")) == ("released", "paper")
+    assert found == expected

@@ -6,6 +6,7 @@ import torch
 from models.backbones.r2plus1d import R2Plus1D18
 from pipeline.backbones.registry import BACKBONES
 from pipeline.core.errors import WeightsError
+from pipeline.features.visual.extractor import build_network
 from pipeline.features.visual.preprocessing import KINETICS_MEAN_RGB, KINETICS_STD_RGB
 from pipeline.features.visual.snippets import SnippetDecoder
 from pipeline.features.weights import Weights
@@ -44,21 +45,24 @@ def test_published_weights_are_taken_by_their_own_names():
     network = R2Plus1D18()
     network.init_random(3)
     published = {**network.state_dict(), "fc.weight": torch.zeros(400, 512), "fc.bias": torch.zeros(400)}
-    built = BACKBONES["r2plus1d_18"].build(Weights(published, "torch", "0" * 64), 0)
+    built = build_network(BACKBONES["r2plus1d_18"], Weights(published, "torch", "0" * 64), 0)
     assert all(torch.equal(tensor, published[name]) for name, tensor in built.state_dict().items())
 
 
 def test_float16_on_a_cpu_agrees_with_float32():
     """Of few small frames: PyTorch has no fast convolution of this kind."""
     backbone = BACKBONES["r2plus1d_18"]
-    network, snippets = backbone.build(Weights({}, "random", "random:19"), 19).eval(), torch.randn(1, 2, 3, 16, 16)
+    network, snippets = (
+        build_network(backbone, Weights({}, "random", "random:19"), 19).eval(),
+        torch.randn(1, 2, 3, 16, 16),
+    )
     with torch.inference_mode():
-        exact = backbone.features(network, snippets)
-        rounded = backbone.features(network.half(), snippets.half()).float()
+        exact = network.represent(snippets)
+        rounded = network.half().represent(snippets.half()).float()
     assert not torch.equal(exact, rounded)
     assert torch.cosine_similarity(exact, rounded) > 0.9999
 
 
 def test_weights_of_another_network_are_refused():
     with pytest.raises(WeightsError, match=r"parameter stem\.0\.weight of R2Plus1D18: expected .*, found none"):
-        BACKBONES["r2plus1d_18"].build(Weights({}, "torch", "0" * 64), 0)
+        build_network(BACKBONES["r2plus1d_18"], Weights({}, "torch", "0" * 64), 0)

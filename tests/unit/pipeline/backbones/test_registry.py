@@ -1,41 +1,42 @@
 """What is said of the backbones in different places, held together."""
 
-from pathlib import Path
 from typing import get_args
 
 import pytest
 import torchvision.models as published
 from torchvision.models.video import R2Plus1D_18_Weights
 
+from models.backbones.feature_network import FeatureNetwork
 from pipeline.backbones.registry import BACKBONES
-from pipeline.features.recipes import VISUAL_FACTS
+from pipeline.core.fingerprints import import_closure
+from pipeline.core.references import resolve
+from pipeline.features.recipes import RESIZE_DESCRIPTIONS
 from pipeline.features.visual.frames import RESIZES
 from pipeline.features.visual.preprocessing import KINETICS_MEAN_RGB, KINETICS_STD_RGB
 from pipeline.params.schema import VisualParams
 
-ROOT = Path(__file__).resolve().parents[4]
 
-
-def test_params_recipes_and_networks_know_the_same_backbones():
-    names = set(get_args(VisualParams.model_fields["backbone"].annotation))
-    assert names == BACKBONES.keys() == VISUAL_FACTS.keys()
+def test_params_know_every_backbone_and_no_other():
+    assert set(get_args(VisualParams.model_fields["backbone"].annotation)) == BACKBONES.keys()
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_a_backbone_names_files_that_exist_its_own_among_them(name):
-    modules = BACKBONES[name].modules
-    assert all((ROOT / module).is_file() for module in modules)
-    assert len([module for module in modules if module.startswith("models/")]) == 1
-    assert len([module for module in modules if module.startswith("pipeline/backbones/")]) == 1
-    assert BACKBONES[name].batch_sizes.keys() == {"cpu", "cuda"}
+def test_a_backbone_names_modules_that_exist_and_a_feature_network(name):
+    backbone = BACKBONES[name]
+    declared_in, network = backbone.modules
+    assert declared_in.startswith("pipeline.backbones.")
+    assert network.startswith("models.backbones.")
+    assert import_closure(declared_in, network)
+    assert issubclass(resolve(backbone.network), FeatureNetwork)
+    assert backbone.batch_sizes.keys() == {"cpu", "cuda"}
 
 
-@pytest.mark.parametrize("name", VISUAL_FACTS)
-def test_the_facts_of_a_backbone_fit_together(name):
-    facts = VISUAL_FACTS[name]
-    assert facts.resize in RESIZES
-    assert "random" in facts.preprocessing
-    assert {source.layout for source in facts.sources.values()} == set(facts.layouts)
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_backbone_of_a_backbone_fit_together(name):
+    backbone = BACKBONES[name]
+    assert backbone.resize in RESIZES.keys() & RESIZE_DESCRIPTIONS.keys()
+    assert "random" in backbone.preprocessing
+    assert {source.layout for source in backbone.sources.values()} == set(backbone.layouts)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_the_facts_of_a_backbone_fit_together(name):
     ],
 )
 def test_published_weights_are_where_torchvision_says(name, weights, theirs):
-    source = VISUAL_FACTS[name].sources[weights]
+    source = BACKBONES[name].sources[weights]
     assert source.url == theirs.url
     assert source.digest == f"sha256:{theirs.url.rsplit('-')[-1].removesuffix('.pth')}"
 

@@ -7,6 +7,7 @@ from torch.nn import functional
 from models.backbones.resnet import ResNet
 from pipeline.backbones.registry import BACKBONES
 from pipeline.core.errors import WeightsError
+from pipeline.features.visual.extractor import build_network
 from pipeline.features.visual.preprocessing import preprocess_torchvision
 from pipeline.features.weights import Weights
 
@@ -48,7 +49,7 @@ def test_published_weights_are_taken_by_their_own_names(backbone, output):
     published = {**network.state_dict(), "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
     # Files from before PyTorch 0.4.1 do not count batches.
     published = {name: tensor for name, tensor in published.items() if not name.endswith("num_batches_tracked")}
-    built = BACKBONES[backbone].build(Weights(published, "torch", "0" * 64), 0)
+    built = build_network(BACKBONES[backbone], Weights(published, "torch", "0" * 64), 0)
     assert all(torch.equal(tensor, published[name]) for name, tensor in built.state_dict().items() if name in published)
     assert ("layer4.0.conv1.weight" in built.state_dict()) == (output == "pooled")
 
@@ -58,7 +59,7 @@ def test_weights_of_another_depth_are_refused():
     with pytest.raises(
         WeightsError, match=r"parameter layer2\.4\.conv1\.weight of ResNet: expected \(128, 512, 1, 1\)"
     ):
-        BACKBONES["resnet152"].build(Weights(published, "torch", "0" * 64), 0)
+        build_network(BACKBONES["resnet152"], Weights(published, "torch", "0" * 64), 0)
 
 
 def test_float16_on_a_cpu_agrees_with_float32(make_extractor, extract, clip):

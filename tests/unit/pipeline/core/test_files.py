@@ -10,13 +10,11 @@ import pytest
 from pipeline.core import files
 from pipeline.core.files import (
     atomic_write,
-    fingerprint,
     link_or_copy,
     read_csv,
     repository_root,
     scratch_folder,
     sha256_of_file,
-    source_fingerprint,
     write_csv,
     write_json,
     write_text,
@@ -108,55 +106,6 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     content = os.urandom(3_000_000)
     (tmp_path / "file").write_bytes(content)
     assert sha256_of_file(tmp_path / "file") == hashlib.sha256(content).hexdigest()
-
-
-def test_a_fingerprint_does_not_depend_on_the_order_of_keys_but_on_everything_else():
-    assert fingerprint({"a": 1, "b": [2.0, None]}) == fingerprint({"b": [2.0, None], "a": 1})
-    values = [{"a": 1}, {"a": 1.5}, {"a": "1"}, {"a": None}, {"b": 1}, [1], "a", 1]
-    assert len({fingerprint(value) for value in values}) == len(values)
-    assert len(fingerprint(0)) == 16
-
-
-class TestSourceFingerprint:
-    CODE = (
-        '"""About."""\n\nclass A:\n    """What."""\n\n    def f(self, x):\n        """Why."""\n        return x + 1\n'
-    )
-
-    @pytest.fixture(autouse=True)
-    def _root(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(files, "__file__", str(tmp_path / "pipeline" / "core" / "files.py"))
-        self.path = tmp_path / "module.py"
-        self.path.write_text(self.CODE)
-        self.before = source_fingerprint("module.py")
-
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            ("About.", "Another text."),
-            ('    """What."""\n\n', ""),
-            ("Why.", "Because."),
-            ("return x + 1", "return (x\n            + 1)  # one more"),
-            ("\n\n", "\n# a comment\n\n\n"),
-        ],
-    )
-    def test_ignores_comments_docstrings_and_layout(self, old, new):
-        assert old in self.CODE
-        self.path.write_text(self.CODE.replace(old, new))
-        assert source_fingerprint("module.py") == self.before
-
-    @pytest.mark.parametrize(
-        ("old", "new"), [("x + 1", "x + 2"), ("def f", "def g"), ("return x + 1", "x + 1\n        return 'Why.'")]
-    )
-    def test_notices_code(self, old, new):
-        assert old in self.CODE
-        self.path.write_text(self.CODE.replace(old, new))
-        assert source_fingerprint("module.py") != self.before
-
-    def test_notices_which_module_it_is_and_not_the_order_they_are_named_in(self):
-        other = self.path.with_name("other.py")
-        other.write_text(self.CODE)
-        assert source_fingerprint("other.py") != self.before
-        assert source_fingerprint("other.py", "module.py") == source_fingerprint("module.py", "other.py")
 
 
 class TestScratch:

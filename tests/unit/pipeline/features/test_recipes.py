@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.backbones.registry import BACKBONES
 from pipeline.core.errors import WeightsError
-from pipeline.core.files import fingerprint
+from pipeline.core.fingerprints import fingerprint
 from pipeline.features.recipes import (
-    VISUAL_FACTS,
     audio_recipe,
     feature_recipe,
     released_recipe,
@@ -198,9 +198,9 @@ def test_the_recipe_of_vgg19_is_that_of_the_ave_release():
 
 
 def test_the_recipes_of_all_backbones_have_the_same_keys_and_are_different():
-    recipes = [visual_recipe(visual_params(backbone=backbone), PARAMS.dataset) for backbone in VISUAL_FACTS]
+    recipes = [visual_recipe(visual_params(backbone=backbone), PARAMS.dataset) for backbone in BACKBONES]
     assert {tuple(recipe) for recipe in recipes} == {tuple(recipes[0])}
-    assert len({fingerprint(recipe) for recipe in recipes}) == len(VISUAL_FACTS)
+    assert len({fingerprint(recipe) for recipe in recipes}) == len(BACKBONES)
 
 
 def test_the_recipes_of_llp_are_those_of_its_scripts():

@@ -18,13 +18,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from pipeline.backbones.registry import BACKBONES
+from pipeline.backbones.sources import PCA_LAYOUTS, Source
 from pipeline.core.errors import WeightsError
 from pipeline.core.files import repository_root
-from pipeline.features.weight_sources import (
-    PCA_LAYOUTS,
-    VGG19_SOURCES,
-    Source,
-)
 from pipeline.features.weights import fetch, load_into, load_weights, read_keras, read_numpy, read_torch
 
 CONTENT = b"weights" * 1000
@@ -162,7 +159,7 @@ def test_a_hash_in_the_params_also_binds_a_published_file(serve):
 
 
 def test_random_weights_are_named_by_their_seed_and_hold_nothing():
-    loaded = load_weights("random", VGG19_SOURCES, sha256=None, seed=5)
+    loaded = load_weights("random", BACKBONES["vgg19"].sources, sha256=None, seed=5)
     assert (loaded.content, loaded.layout, loaded.sha256) == ({}, "random", "random:5")
 
 

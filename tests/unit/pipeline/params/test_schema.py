@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from pipeline.core.errors import ParamsError
-from pipeline.params.schema import Params, Section, flatten, load_params
+from pipeline.core.sections import Section, flatten
+from pipeline.params.schema import Params, load_params
 
 PRESET = Path(__file__).resolve().parents[4] / "data" / "synthetic" / "preset.yaml"
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import AnnotationError, PipelineError, ShardError
-from pipeline.core.files import sha256_of_file, source_fingerprint
+from pipeline.core.files import sha256_of_file
+from pipeline.core.fingerprints import source_fingerprint
 from pipeline.features.recipes import Modality, released_recipe
 from pipeline.params.schema import Params, load_params
 from pipeline.released.stage import import_features

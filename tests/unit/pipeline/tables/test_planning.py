@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import ParamsError, PipelineError
+from pipeline.methods.registry import METHODS
 from pipeline.tables.definitions import Definitions, load_definitions
-from pipeline.tables.planning import CODE, plan_rows
+from pipeline.tables.planning import plan_rows
 from pipeline.tables.plans import load_plan, load_plans, write_plans
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -62,5 +63,9 @@ def test_a_plan_that_is_missing_or_damaged_says_what_to_run(tmp_path: Path, cont
         load_plan(path)
 
 
-def test_the_code_behind_a_plan_exists() -> None:
-    assert [file for file in CODE if not (ROOT / file).is_file()] == []
+def test_the_code_behind_a_plan_is_that_of_its_own_method(
+    shipped: Definitions, plan: Callable, select: Callable
+) -> None:
+    plans = plan(shipped, select(ablations=["psa_v"]))
+    assert plans["cpsp_full"].code == plans["cpsp_weak"].code == plans["psa_v"].code
+    assert len({plans[f"{method}_full"].code for method in METHODS}) == len(METHODS)

@@ -44,7 +44,6 @@ def render(
         output = tmp_path / "rendered"
         render_tables(
             params=params,
-            published=published,
             definitions=definitions,
             plans=plan_rows(params, definitions),
             reported=load_reported(ROOT / "tables/reported.yaml") if reported is None else reported,
@@ -211,7 +210,8 @@ def test_what_the_scores_are_worth_is_said_first_in_all_formats(
             assert caveat in text, name
         assert "3 (45)" in text
         assert "Published" not in text.split("Published numbers")[0]
-    plain = render(psp_full=[70, 71], cpsp_full=[75, 76])
+    assert "spsa.form paper (released)" in (render(cpsp_full=[75, 76]) / "full.md").read_text()
+    plain = render(selection=select(methods=["psp"]), psp_full=[70, 71])
     assert "Other training settings" not in (plain / "full.md").read_text()
 
 

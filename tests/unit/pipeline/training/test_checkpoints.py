@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from pipeline.core.errors import CheckpointError
 from pipeline.methods.registry import METHODS
-from pipeline.params.schema import Supervision
+from pipeline.methods.settings import Supervision
 from pipeline.training.checkpoints import Checkpoint, build_network, load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
@@ -46,7 +46,7 @@ def test_every_method_comes_back_as_it_was(
     method: str, supervision: Supervision, make_params: Callable, tmp_path: Path
 ) -> None:
     settings = make_params(**{"train.method": method, "train.supervision": supervision}).train.settings
-    network = METHODS[method].network_settings(settings, supervision)
+    network = settings.network_settings(supervision)
     description = replace(DESCRIPTION, method=method, supervision=supervision, network=network)
     torch.manual_seed(3)
     built = build_network(description).eval()

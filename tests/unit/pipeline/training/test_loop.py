@@ -24,7 +24,8 @@ from pipeline.training import loading
 from pipeline.training import loop as training
 from pipeline.training.checkpoints import load_checkpoint
 from pipeline.training.dataset import Dataset, LabelledClips, load_dataset
-from pipeline.training.loop import CODE, Run, choose_splits, train
+from pipeline.training.loop import Run, choose_splits, train
+from pipeline.training.terms import terms_of
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[4]
@@ -91,7 +92,7 @@ def test_every_method_and_supervision_trains_on_its_own_losses(
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     logged = [name.removeprefix("train_") for name in rows[0] if name.startswith("train_")]
     settings = params.train.settings
-    assert logged == ["loss", *(term.name for term in METHODS[method].terms(settings, params.train.supervision))]
+    assert logged == ["loss", *(term.name for term in terms_of(method, params.train.supervision, settings))]
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
     rates = [float(row["learning_rate"]) / settings.learning_rate for row in rows]
     assert rates == pytest.approx([1, 1, 1, settings.learning_rate_factor])
@@ -437,23 +438,3 @@ def test_a_gpu_gives_the_same_bytes_twice_and_after_an_interruption(
     assert results(tmp_path / "first") == results(tmp_path / "second") == results(tmp_path / "parts")
     # torch: "... does not have a deterministic implementation", "... defaults to a non-deterministic algorithm"
     assert [warning for warning in caught if "deterministic" in str(warning.message)] == []
-
-
-def test_a_run_is_named_by_all_the_code_its_result_depends_on() -> None:
-    """What the stage reaches counts, but for what only reads, reports or names."""
-    graph = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")
-    reached = {dep for dep in graph["stages"]["train"]["deps"] if dep.endswith(".py")}
-    harmless = {
-        "pipeline/store/manifest.py",
-        "pipeline/core/devices.py",
-        "pipeline/core/errors.py",
-        "pipeline/core/files.py",
-        "pipeline/params/schema.py",
-        "pipeline/core/processes.py",
-        "pipeline/features/recipes.py",
-        "pipeline/store/shards.py",
-        "pipeline/features/weight_sources.py",
-        "stages/__init__.py",
-        "stages/train.py",
-    }
-    assert set(CODE) == reached - harmless

@@ -108,7 +108,9 @@ def test_a_keras_file_without_the_layers_is_refused(make_extractor, tmp_path):
     path = tmp_path / "other.h5"
     with h5py.File(path, "w") as file:
         file["dense/kernel:0"] = np.zeros((2, 2))
-    with pytest.raises(WeightsError, match="expected layer block1_conv1, found none; name a file of VGG19 weights"):
+    with pytest.raises(
+        WeightsError, match="expected layer block1_conv1, found none; name a file of weights that make VGG19"
+    ):
         make_extractor(**local(path))
 
 
@@ -133,7 +135,7 @@ def test_half_precision_stays_close_to_float32(precision, make_extractor, random
 @pytest.mark.parametrize(("precision", "expected"), [("float32", "ieee"), ("bfloat16", "tf32")])
 def test_only_a_float32_recipe_forbids_tf32_and_only_for_the_network(precision, expected, make_extractor, images):
     extractor, seen = make_extractor(precision=precision), []
-    extractor._features = lambda network, pictures: seen.append(torch.backends.cudnn.conv.fp32_precision) or pictures
+    extractor._network.represent = lambda inputs: seen.append(torch.backends.cudnn.conv.fp32_precision) or inputs
     before = torch.backends.cudnn.conv.fp32_precision
     torch.backends.cudnn.conv.fp32_precision = "tf32"
     try:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pipeline.features.recipes import VISUAL_FACTS
+from pipeline.backbones.registry import BACKBONES
 from pipeline.features.visual.preprocessing import (
     PREPROCESSING,
     preprocess_caffe,
@@ -37,4 +37,4 @@ def test_frames_of_snippets_are_processed_as_single_ones(preprocess):
 
 
 def test_every_recipe_names_one_that_exists():
-    assert {name for facts in VISUAL_FACTS.values() for name in facts.preprocessing.values()} == PREPROCESSING.keys()
+    assert {name for facts in BACKBONES.values() for name in facts.preprocessing.values()} == PREPROCESSING.keys()

@@ -1,5 +1,8 @@
 """The terms of the methods' objectives: the losses of :mod:`models.localization.losses`, told what they need."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,13 +20,9 @@ from models.localization.losses import (
     weak_category_loss,
 )
 from models.localization.psp import PSPLocalization
-from pipeline.methods.contract import ClipLabels, SegmentLabels, Term
-from pipeline.params.schema import AvpspParams, NceParams, SpsaParams, VpsaParams
-
-WEAK_CATEGORY = Term(
-    "category", 1.0, lambda output, labels: weak_category_loss(output.clip_probabilities, labels.categories)
-)
-"""The category of the clip, through the weak head."""
+from pipeline.methods.registry import METHODS
+from pipeline.methods.settings import AvpspParams, NceParams, ScheduleParams, SpsaParams, Supervision, VpsaParams
+from pipeline.training.objective import ClipLabels, SegmentLabels, Term
 
 
 def _relevance(output: Localization, labels: SegmentLabels) -> Tensor:
@@ -34,8 +33,8 @@ def _category(output: Localization, labels: SegmentLabels) -> Tensor:
     return category_loss(output.category_logits, _categories(labels))
 
 
-FULL_CLASSIFICATION = (Term("relevance", 1.0, _relevance), Term("category", 1.0, _category))
-"""Is there an event in the segment, and of which category is the clip."""
+def _weak_category(output: Localization, labels: ClipLabels) -> Tensor:
+    return weak_category_loss(output.clip_probabilities, labels.categories)
 
 
 def avpsp(settings: AvpspParams) -> Term:
@@ -86,3 +85,22 @@ def _categories(labels: ClipLabels) -> Tensor:
     if isinstance(labels, SegmentLabels):
         return torch.where(labels.events.any(dim=1), labels.categories, IGNORED)
     return labels.categories
+
+
+TERMS: Mapping[str, Callable[[Any], Term]] = {
+    "relevance": lambda settings: Term("relevance", 1.0, _relevance),
+    "category": lambda settings: Term("category", 1.0, _category),
+    "weak_category": lambda settings: Term("category", 1.0, _weak_category),
+    "avpsp": lambda settings: avpsp(settings.avpsp),
+    "spsa": lambda settings: spsa(settings.spsa),
+    "vpsa": lambda settings: vpsa(settings.vpsa),
+    "nce": lambda settings: nce(settings.nce),
+}
+"""From the settings of a method, the term of each name: is there an event in the segment, of which category is the
+clip (with segment labels, and through the weak head without), and the contrasts."""
+
+
+def terms_of(method: str, supervision: Supervision, settings: ScheduleParams) -> tuple[Term, ...]:
+    """Return the terms that count under these settings; one of weight 0 is not computed."""
+    terms = (TERMS[name](settings) for name in METHODS[method].terms[supervision])
+    return tuple(term for term in terms if term.weight > 0)

@@ -1,16 +1,22 @@
 """Methods as the trainer sees them: which terms, what each param changes, and what odd batches give."""
 
 import json
+import pickle
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
 import torch
 
 from models.localization.losses import BACKGROUND_CLIP
-from pipeline.methods.contract import ClipLabels, InputShape, Losses, SegmentLabels, weigh
+from pipeline.core.fingerprints import import_closure
 from pipeline.methods.registry import METHODS
 from pipeline.params.schema import TrainParams
+from pipeline.training.networks import InputShape, network_of
+from pipeline.training.objective import ClipLabels, Losses, SegmentLabels, weigh
+from pipeline.training.terms import TERMS as TERMS_BY_NAME
+from pipeline.training.terms import terms_of
 
 SHAPE = InputShape(num_categories=3, visual_channels=8, num_positions=4, audio_features=6)
 EVENTS = torch.tensor(
@@ -31,7 +37,7 @@ TERMS = {
     ("sspsp", "full"): {"relevance", "category", "nce"},
     ("sspsp", "weak"): {"category", "nce"},
 }
-EVERY = pytest.mark.parametrize(("method", "supervision"), list(TERMS))
+EVERY = pytest.mark.parametrize(("method", "supervision"), list(product(METHODS, ("full", "weak"))))
 
 
 @pytest.fixture
@@ -50,12 +56,11 @@ def losses_of(make_params: Callable) -> Callable[..., Losses]:
         changes = {f"train.{method}.{supervision}.{key.replace('__', '.')}": value for key, value in changes.items()}
         train: TrainParams = make_params(**changes, **{"train.method": method, "train.supervision": supervision}).train
         torch.manual_seed(0)
-        chosen = METHODS[method]
-        network = chosen.build(SHAPE, chosen.network_settings(train.settings, train.supervision)).eval()
+        network = network_of(method, SHAPE, train.settings.network_settings(train.supervision)).eval()
         visual, audio = torch.rand(6, 4, 2, 2, 8), torch.rand(6, 4, 6)
         output = network(visual[: len(categories)], audio[: len(categories)])
         labels = SegmentLabels(categories, events) if supervision == "full" else ClipLabels(categories)
-        losses = weigh(chosen.terms(train.settings, train.supervision), output, labels)
+        losses = weigh(terms_of(method, train.supervision, train.settings), output, labels)
         if gradient is not None:
             losses.total.backward()
             gradient.update({name: parameter.grad for name, parameter in network.named_parameters()})
@@ -65,11 +70,21 @@ def losses_of(make_params: Callable) -> Callable[..., Losses]:
 
 
 def test_the_params_know_every_method_and_no_other(make_params: Callable) -> None:
-    assert set(METHODS) == {method for method, _ in TERMS}
-    assert set(METHODS) <= set(TrainParams.model_fields)
+    blocks = {name: field.annotation for name, field in TrainParams.model_fields.items()}
+    assert {name: blocks[name] for name in METHODS} == {name: method.settings for name, method in METHODS.items()}
+    assert pickle.loads(pickle.dumps(make_params().train)) == make_params().train
 
 
 @EVERY
+def test_what_a_method_says_of_itself_fits_together(method: str, supervision: str) -> None:
+    chosen = METHODS[method]
+    assert set(chosen.terms[supervision]) <= TERMS_BY_NAME.keys()
+    assert type(chosen.published[supervision]) is chosen.settings.model_fields[supervision].annotation
+    for module in chosen.modules:
+        assert import_closure(module)
+
+
+@pytest.mark.parametrize(("method", "supervision"), TERMS)
 def test_a_method_descends_its_own_terms(method: str, supervision: str, losses_of: Callable) -> None:
     losses = losses_of(method, supervision)
     assert set(losses.terms) == TERMS[method, supervision]
@@ -86,7 +101,7 @@ def test_every_parameter_learns(method: str, supervision: str, losses_of: Callab
 @EVERY
 def test_what_shapes_a_network_can_be_written_as_json(method: str, supervision: str, make_params: Callable) -> None:
     train = make_params(**{"train.method": method, "train.supervision": supervision}).train
-    settings = METHODS[method].network_settings(train.settings, train.supervision)
+    settings = train.settings.network_settings(train.supervision)
     assert json.loads(json.dumps(settings)) == settings
 
 
@@ -199,7 +214,7 @@ def test_odd_batches_have_a_finite_loss_and_gradient(
     categories, events = ODD[batch]
     gradient: dict[str, torch.Tensor] = {}
     losses = losses_of(method, supervision, categories=categories, events=events, gradient=gradient)
-    assert set(losses.terms) == TERMS[method, supervision]
+    assert set(losses.terms) == set(losses_of(method, supervision).terms)
     assert torch.isfinite(losses.total)
     assert all(value is None or value.isfinite().all() for value in gradient.values())
 
@@ -242,7 +257,7 @@ def test_only_avel_and_psp_come_with_background_clips() -> None:
 def test_a_network_takes_the_maps_of_vgg_and_of_resnet(method: str, channels: int, make_params: Callable) -> None:
     train = make_params(**{"train.method": method}).train
     shape = InputShape(num_categories=141, visual_channels=channels, num_positions=49, audio_features=128)
-    network = METHODS[method].build(shape, METHODS[method].network_settings(train.settings, "full")).eval()
+    network = network_of(method, shape, train.settings.network_settings("full")).eval()
     output = network(torch.rand(1, 3, 7, 7, channels), torch.rand(1, 3, 128))
     assert output.event_logits.shape == (1, 3)
     assert output.category_logits.shape == output.clip_probabilities.shape == (1, 141)

@@ -3,26 +3,13 @@ import re
 
 import pytest
 
+from pipeline.backbones.registry import BACKBONES
+from pipeline.backbones.sources import PCA_LAYOUTS, weights_layout
+from pipeline.backbones.vggish import VGGISH_PCA_SOURCES, VGGISH_SOURCES
 from pipeline.core.errors import WeightsError
-from pipeline.features.weight_sources import (
-    PCA_LAYOUTS,
-    R2PLUS1D_18_SOURCES,
-    RESNET101_SOURCES,
-    RESNET152_SOURCES,
-    VGG19_SOURCES,
-    VGGISH_PCA_SOURCES,
-    VGGISH_SOURCES,
-    weights_layout,
-)
 
-SOURCES = (
-    VGG19_SOURCES,
-    RESNET101_SOURCES,
-    RESNET152_SOURCES,
-    R2PLUS1D_18_SOURCES,
-    VGGISH_SOURCES,
-    VGGISH_PCA_SOURCES,
-)
+VGG19_SOURCES = BACKBONES["vgg19"].sources
+SOURCES = (*(backbone.sources for backbone in BACKBONES.values()), VGGISH_SOURCES, VGGISH_PCA_SOURCES)
 
 
 @pytest.mark.parametrize(

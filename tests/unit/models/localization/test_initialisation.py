@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from models.initialisation import init_linear_weights
+from models.localization.initialisation import init_linear_weights
 
 
 def test_linear_weights_are_drawn_in_order_and_everything_else_stays():

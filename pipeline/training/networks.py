@@ -1,0 +1,35 @@
+"""From a method's name and settings to its network."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+
+from pipeline.core.references import resolve
+from pipeline.methods.registry import METHODS
+
+
+@dataclass(frozen=True)
+class InputShape:
+    """What a network is given, and how many categories it tells apart (background is not one of them)."""
+
+    num_categories: int
+    visual_channels: int
+    num_positions: int
+    audio_features: int
+
+
+def network_of(method: str, shape: InputShape, settings: Mapping[str, Any]) -> nn.Module:
+    """Return a method's network with fresh weights from torch's global generator.
+
+    Parameters
+    ----------
+    method : str
+        A key of :data:`pipeline.methods.registry.METHODS`.
+    shape : InputShape
+    settings : mapping of str to object
+        What the method's ``network_settings`` returned.
+    """
+    network: nn.Module = resolve(METHODS[method].network)(**asdict(shape), **settings)
+    return network
