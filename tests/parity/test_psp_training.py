@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from models.localization.psp import PSPLocalization, PSPNet
 from models.released import translate_names
+from pipeline.methods.registry import METHODS
 from pipeline.params.schema import Params, TrainParams
+from pipeline.training import terms
 from pipeline.training.checkpoints import new_checkpoint
 from pipeline.training.dataset import ClipBatch, Clips, LabelledClips
 from pipeline.training.loop import Run, Splits
 from pipeline.training.objective import ClipLabels, SegmentLabels
-from pipeline.training.terms import terms_of
 
 PRESET = Path(__file__).resolve().parents[2] / "data/ave/preset.yaml"
 # What the released code fixes where the set's train.json has no entry.
@@ -152,7 +153,8 @@ def train(run: Run, store: Store, labels: ClipLabels, names: Sequence[str]) -> R
     params, network = run.params, run.network
     with torch.no_grad():
         first = network(store.visual, store.audio)
-        every = terms_of("cpsp", params.supervision, getattr(params.cpsp, params.supervision))
+        settings = getattr(params.cpsp, params.supervision)
+        every = [terms.TERMS[name](settings) for name in METHODS["cpsp"].terms[params.supervision]]
         unweighted = {term.name: term.compute(first, labels).item() for term in every if term.weight == 0}
     record = Record(translate_names(names, network), first, before=copy_of(network), terms=unweighted)
     for name, parameter in network.named_parameters():  # before they are clipped
