@@ -4,6 +4,9 @@ Axes: B clip, T segment, H W map, P position in the map (row-major, P = H·W), C
 of the audio, K hidden feature.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -39,6 +42,14 @@ class AudioGuidedAttention(nn.Module):
     hidden_features : int, optional
         K, size of both projections.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        "affine_audio": "audio_projection",
+        "affine_video": "visual_projection",
+        "affine_v": "visual_hidden",
+        "affine_g": "audio_hidden",
+        "affine_h": "score",
+    }
 
     def __init__(
         self, *, visual_channels: int, audio_features: int, num_positions: int = 49, hidden_features: int = 512
@@ -124,6 +135,16 @@ class ChannelSpatialAttention(nn.Module):
     hidden_features : int, optional
         K, size of the projected maps; the bottleneck and the scores of the positions use half of it.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        "affine_video_1": "visual_channel",
+        "affine_audio_1": "audio_channel",
+        "affine_bottleneck": "bottleneck",
+        "affine_v_c_att": "channel_score",
+        "affine_video_2": "visual_spatial",
+        "affine_audio_2": "audio_spatial",
+        "affine_v_s_att": "spatial_score",
+    }
 
     def __init__(
         self, *, visual_channels: int, audio_features: int, num_positions: int = 49, hidden_features: int = 512

@@ -12,7 +12,9 @@ Axes: B clip, T segment, H W map, P position (H·W), D feature (256), C category
     visual ── attention ─── LSTM ─┘
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -23,6 +25,7 @@ from models.localization.heads import LocalizationHeads, Pooling, weak_clip_prob
 from models.localization.initialisation import init_linear_weights
 from models.localization.residual_fusion import ResidualFusion
 from models.localization.temporal import TemporalEncoder
+from models.released import inside
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,13 @@ class AVELNet(nn.Module):
     ValueError
         As :class:`models.localization.heads.LocalizationHeads`.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        **inside("", "attention", AudioGuidedAttention.released_names),
+        **inside("", "temporal", TemporalEncoder.released_names),
+        **inside("", "fusion", ResidualFusion.released_names),
+        **inside("", "heads", LocalizationHeads.released_names),
+    }
 
     def __init__(
         self,

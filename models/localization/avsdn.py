@@ -14,7 +14,9 @@ K feature of an LSTM's state in one direction (128).
                          └───────── audio and attended visual ────── LSTM ── relu ── heads
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -25,6 +27,7 @@ from models.localization.heads import LocalizationHeads, Pooling, weak_clip_prob
 from models.localization.initialisation import init_linear_weights
 from models.localization.residual_fusion import ResidualFusion
 from models.localization.temporal import TemporalEncoder, bidirectional_lstm, run_lstm
+from models.released import inside
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,14 @@ class AVSDNNet(nn.Module):
     ValueError
         As :class:`models.localization.heads.LocalizationHeads`.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        **inside("", "attention", AudioGuidedAttention.released_names),
+        **inside("", "temporal", TemporalEncoder.released_names),
+        "lstm_a_v": "joint",
+        **inside("", "state_fusion", ResidualFusion.released_names),
+        **inside("", "heads", LocalizationHeads.released_names),
+    }
 
     def __init__(
         self,

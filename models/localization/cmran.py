@@ -15,7 +15,9 @@ Axes: B clip, T segment, H W map, P position (H·W), K channel after projection 
 Each decoder reads its own modality, and the encoder of the other one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -25,6 +27,7 @@ from models.localization.attention import ChannelSpatialAttention
 from models.localization.heads import LocalizationHeads, weak_clip_probabilities
 from models.localization.initialisation import init_linear_weights
 from models.localization.relation import RelationAttention, RelationDecoder, RelationEncoder
+from models.released import inside
 
 _HIDDEN_CHANNELS = 512
 _NUM_FEATURES = 256
@@ -87,6 +90,19 @@ class CMRANNet(nn.Module):
         If the heads of the interaction cannot share 256 features equally, or as
         :class:`models.localization.heads.LocalizationHeads`.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        "v_fc": "attention.visual_projection",
+        **inside("spatial_channel_att", "attention", ChannelSpatialAttention.released_names),
+        **inside("video_encoder", "visual_encoder", RelationEncoder.released_names),
+        **inside("audio_encoder", "audio_encoder", RelationEncoder.released_names),
+        **inside("video_decoder", "visual_decoder", RelationDecoder.released_names),
+        **inside("audio_decoder", "audio_decoder", RelationDecoder.released_names),
+        "AVInter.video_multihead": "interaction.attention",
+        "AVInter.norm1": "interaction.layer_norm",
+        "localize_module.classifier": "heads.relevance",
+        "localize_module.event_classifier": "heads.category",
+    }
 
     def __init__(
         self,

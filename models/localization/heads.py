@@ -3,7 +3,8 @@
 Axes: B clip, T segment, D feature, C category (background is not one of them).
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -28,6 +29,11 @@ class LocalizationHeads(nn.Module):
     ValueError
         If the pooling is unknown or there is no category.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        "event_classifier.0": "relevance",
+        "category_classifier.0": "category",
+    }
 
     def __init__(self, *, num_features: int, num_categories: int, pooling: Pooling = "mean") -> None:
         super().__init__()

@@ -3,7 +3,9 @@
 Axes: B clip, T segment, V visual segment and A audio segment where both meet (V = A = T), D feature.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -67,6 +69,16 @@ class PositiveSamplePropagation(nn.Module):
     ValueError
         If tau is not between 0 and 1.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        "v_L1": "visual_value",
+        "v_L2": "visual_key",
+        "v_fc": "visual_output",
+        "a_L1": "audio_key",
+        "a_L2": "audio_value",
+        "a_fc": "audio_output",
+        "layer_norm": "layer_norm",
+    }
 
     def __init__(self, *, num_features: int = 256, tau: float, dropout: float = 0.1) -> None:
         super().__init__()

@@ -12,7 +12,9 @@ Axes: B clip, T segment, H W map, P position (H·W), D feature (256), C category
     visual ────────── attention ─ projection ─ LSTM ┘
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -24,6 +26,7 @@ from models.localization.heads import LocalizationHeads, Pooling, weak_clip_prob
 from models.localization.initialisation import init_linear_weights
 from models.localization.propagation import PositiveSamplePropagation, Propagation
 from models.localization.temporal import TemporalEncoder
+from models.released import inside
 from models.shapes import require_shape
 
 
@@ -83,6 +86,15 @@ class PSPNet(nn.Module):
     num_positions : int, optional
         Positions of the visual maps, H·W.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        "fa": "audio_projection",
+        "fv": "visual_projection",
+        **inside("attention", "attention", AudioGuidedAttention.released_names),
+        **inside("lstm_a_v", "temporal", TemporalEncoder.released_names),
+        **inside("psp", "propagation", PositiveSamplePropagation.released_names),
+        **inside("", "heads", LocalizationHeads.released_names),
+    }
 
     def __init__(
         self,

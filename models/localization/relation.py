@@ -3,8 +3,16 @@
 Axes: B clip, T segment that asks, M segment that answers, D feature.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import nn
+
+from models.released import inside
+
+_FEED_FORWARD = {"linear1": "inner", "linear2": "outer", "norm1": "relation.layer_norm", "norm2": "layer_norm"}
+"""Released names of a layer's parts, and ours."""
 
 
 class RelationAttention(nn.Module):
@@ -88,6 +96,12 @@ class RelationEncoder(nn.Module):
         How many.
     """
 
+    released_names: ClassVar[Mapping[str, str]] = {
+        "affine_matrix": "projection",
+        **inside("encoder.layers.0", "layers.0", {"self_attn": "relation.attention", **_FEED_FORWARD}),
+        **inside("encoder.layers.1", "layers.1", {"self_attn": "relation.attention", **_FEED_FORWARD}),
+    }
+
     def __init__(
         self, *, in_features: int, num_features: int, num_heads: int = 4, dropout: float, num_layers: int = 2
     ) -> None:
@@ -119,6 +133,11 @@ class RelationDecoder(nn.Module):
     dropout : float
         Of the layer.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        "affine_matrix": "projection",
+        **inside("decoder.layers.0", "layer", {"multihead_attn": "relation.attention", **_FEED_FORWARD}),
+    }
 
     def __init__(self, *, in_features: int, num_features: int, num_heads: int = 4, dropout: float) -> None:
         super().__init__()

@@ -3,6 +3,9 @@
 Axes: ... any leading axes (clips and segments, or clips and directions), D feature.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -25,6 +28,11 @@ class ResidualFusion(nn.Module):
     num_features : int
         D, of the inputs, of the hidden layers and of the fusion.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        "U_v": "visual",
+        "U_a": "audio",
+    }
 
     def __init__(self, *, num_features: int) -> None:
         super().__init__()

@@ -3,7 +3,8 @@
 Axes: B clip, T segment, D feature, R direction (forward, backward), K feature of the state in one direction.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import nn
@@ -35,6 +36,11 @@ class TemporalEncoder(nn.Module):
     hidden_features : int, optional
         K, size of the state in each direction; the outputs have twice as many features.
     """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        "lstm_audio": "audio",
+        "lstm_video": "visual",
+    }
 
     def __init__(self, *, visual_features: int, audio_features: int, hidden_features: int = 128) -> None:
         super().__init__()

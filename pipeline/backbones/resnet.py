@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.backbones.contract import IMAGENET, Backbone
 from pipeline.backbones.sources import IMAGENET_LICENCE, Source
 
-# `torchvision` is IMAGENET1K_V1 of torchvision 0.26, models/backbones/resnet.py, which reproduces the paper;
+# `torchvision` is IMAGENET1K_V1 of torchvision 0.26, models/resnet.py, which reproduces the paper;
 # `torchvision_v2` is IMAGENET1K_V2, trained longer by a newer recipe: other features.
 _SOURCES_101 = {
     "torchvision": Source(

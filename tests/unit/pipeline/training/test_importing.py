@@ -10,7 +10,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from models.released import RELEASED_NAMES
 from pipeline.cli import app
 from pipeline.core.errors import CheckpointError, WeightsError
 from pipeline.params.schema import load_params
@@ -44,7 +43,7 @@ def released_state(method: str, supervision: str, folder: Path, *, seed: int = 0
     train = params.train.model_copy(update={"method": method, "supervision": supervision})
     torch.manual_seed(seed)
     network = build_network(new_checkpoint(train, dataset)).double()
-    theirs_of = {ours: theirs for theirs, ours in RELEASED_NAMES[type(network)].items()}
+    theirs_of = {ours: theirs for theirs, ours in type(network).released_names.items()}
     state = {}
     for name, tensor in network.state_dict().items():
         ours = max((place for place in theirs_of if name.startswith(f"{place}.")), key=len)
