@@ -74,6 +74,11 @@ class VideoPrediction:
     warnings: tuple[str, ...]
 
     @property
+    def is_event(self) -> tuple[bool, ...]:
+        """Per segment, whether a category is predicted."""
+        return tuple(segment.is_event for segment in self.segments)
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """The events, in order of time."""
         return find_events(self.segments)

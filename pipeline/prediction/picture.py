@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from pipeline.core.files import atomic_write
-from pipeline.drawing.attention import attention_map, blend, enlarge
+from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import GREY, HUES, Colour
 from pipeline.drawing.thumbnails import choose_frames
 from pipeline.features.audio.log_mel import (
@@ -147,16 +147,16 @@ def _label(axes: Axes, text: str) -> None:
 def _draw_pictures(axes: Axes, prediction: VideoPrediction, span: range, pictures: list[np.ndarray | None]) -> None:
     _label(axes, "seen,\nattention")
     limits = axes.get_xlim()
+    overlays = attention_overlays(prediction.attention, prediction.is_event)
     for number in span:
-        segment, picture = prediction.segments[number], pictures[number]
+        segment, picture, overlay = prediction.segments[number], pictures[number], overlays[number]
         margin = 0.01 * (segment.end_seconds - segment.start_seconds)
         extent = (segment.start_seconds + margin, segment.end_seconds - margin, 0.0, 1.0)
         if picture is None:
             axes.add_patch(Rectangle((extent[0], 0), extent[1] - extent[0], 1, color=FAINT, lw=0))
             continue
-        if segment.is_event:
-            height, width = picture.shape[:2]
-            picture = blend(picture, enlarge(attention_map(prediction.attention[number]), width, height))
+        if overlay is not None:
+            picture = blend(picture, enlarge(overlay, picture.shape[1], picture.shape[0]))
         axes.imshow(picture, extent=extent, aspect="auto", interpolation="antialiased")
     axes.set_xlim(*limits)
 

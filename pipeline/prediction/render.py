@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.core.errors import MediaError, PipelineError
 from pipeline.core.files import atomic_write
-from pipeline.drawing.attention import attention_map, blend, enlarge
+from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import GREY, Colour
 from pipeline.media.container import Timeline, open_container, read_frames, read_timeline, read_waveform
 from pipeline.prediction.events import Segment, VideoPrediction
@@ -194,15 +194,16 @@ class _Screen:
         self._strip = self._draw_strip()
         self._drawn = -1
         self._bar = np.asarray(self._strip)
-        self._opacity: np.ndarray | None = None
+        self._overlays = attention_overlays(prediction.attention, prediction.is_event)
+        self._overlay: np.ndarray | None = None
 
     def draw(self, image: np.ndarray, seconds: float) -> np.ndarray:
         """Return the screen (height, width, 3) at a time, from a frame (H, W, 3), uint8."""
         self._prepare(seconds)
         if image.shape[:2] != (self._picture_height, self._picture_width):
             image = cv2.resize(image, (self._picture_width, self._picture_height), interpolation=cv2.INTER_LINEAR)
-        if self._opacity is not None:
-            image = blend(image, self._opacity)
+        if self._overlay is not None:
+            image = blend(image, self._overlay)
         screen = np.zeros((self.height, self.width, 3), np.uint8)
         screen[: self._picture_height, : self._picture_width] = image
         screen[self._picture_height :] = self._bar
@@ -222,10 +223,8 @@ class _Screen:
         bar = self._strip.copy()
         self._draw_label(ImageDraw.Draw(bar), segment)
         self._bar = np.asarray(bar)
-        self._opacity = None
-        if segment.is_event:
-            strengths = attention_map(self._prediction.attention[number])
-            self._opacity = enlarge(strengths, self._picture_width, self._picture_height)
+        overlay = self._overlays[number]
+        self._overlay = None if overlay is None else enlarge(overlay, self._picture_width, self._picture_height)
 
     def _x_of(self, seconds: float) -> float:
         end = max(self._prediction.segments[-1].end_seconds, self._prediction.duration_seconds)

@@ -21,12 +21,11 @@ from PIL import Image
 
 from pipeline.core.errors import MediaError
 from pipeline.core.files import atomic_write
-from pipeline.drawing.heat import attention_shares, overlay_colours
+from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import Colour
 from pipeline.drawing.thumbnails import Thumbnail, read_thumbnails
 from pipeline.report.clip_figures import stretches
 from pipeline.report.inputs import Prediction, Run
-from pipeline.report.timelines import shows_attention
 
 NUM_SHEETS = 6
 PICTURE_WIDTH, GAP = 144, 4
@@ -115,14 +114,13 @@ def _row_of_pictures(run: Run, prediction: Prediction) -> np.ndarray:
     except MediaError:
         thumbnails = [None] * dataset.num_segments
     height = max((thumbnail.height for thumbnail in thumbnails if thumbnail), default=PICTURE_WIDTH * 3 // 4)
-    shares = attention_shares(prediction.maps["attention"]) if "attention" in prediction.maps else None
+    overlays = attention_overlays(prediction.maps["attention"], prediction.is_event)
     row = Image.new("RGB", (dataset.num_segments * (PICTURE_WIDTH + GAP) - GAP, height), "white")
-    for segment, thumbnail in enumerate(thumbnails):
+    for segment, (thumbnail, overlay) in enumerate(zip(thumbnails, overlays, strict=True)):
         picture = Image.new("RGB", (PICTURE_WIDTH, height), (NO_PICTURE_GREY,) * 3)
         if thumbnail:
             picture = Image.open(io.BytesIO(thumbnail.content)).convert("RGB").resize((PICTURE_WIDTH, height))
-        if shares is not None and shows_attention(prediction, segment):
-            overlay = Image.fromarray(overlay_colours(shares[segment])).resize(picture.size, Image.Resampling.BILINEAR)
-            picture.paste(overlay, mask=overlay)
+        if overlay is not None:
+            picture = Image.fromarray(blend(np.asarray(picture), enlarge(overlay, *picture.size)))
         row.paste(picture, (segment * (PICTURE_WIDTH + GAP), 0))
     return np.asarray(row)

@@ -71,6 +71,11 @@ class Prediction:
     maps: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def is_event(self) -> tuple[bool, ...]:
+        """Per segment, whether an event was predicted."""
+        return tuple(name != BACKGROUND for name in self.predicted)
+
+    @property
     def num_right(self) -> int:
         """Segments whose name is right."""
         return sum(a == b for a, b in zip(self.truth, self.predicted, strict=True))
