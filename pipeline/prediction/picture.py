@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline.core.files import atomic_write
 from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import GREY, HUES, Colour
+from pipeline.drawing.plots import draw_bar
 from pipeline.drawing.thumbnails import choose_frames
 from pipeline.features.audio.log_mel import (
     HOP_SAMPLES,
@@ -173,12 +174,8 @@ def _draw_events(axes: Axes, prediction: VideoPrediction, span: range, colours: 
     for event in prediction.events:
         left, right = max(event.start_seconds, start), min(event.end_seconds, stop)
         if left < right:
-            colour = colours[event.category]
-            bar = Rectangle((left, 0), right - left, 1, facecolor=colour.fill, lw=0)
-            axes.add_patch(bar)
-            text = f" {printable(event.category)}  {event.relevance:.2f}"
-            label = axes.text(left, 0.46, text, size=8, color=colour.ink, va="center", parse_math=False)
-            label.set_clip_path(bar)
+            words = f"{printable(event.category)}  {event.relevance:.2f}"
+            draw_bar(axes, (left, 0, right - left, 1), colours[event.category], words)
 
 
 def _draw_spectrogram(axes: Axes, prediction: VideoPrediction, span: range, spectrogram: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from pipeline.core.errors import MediaError, PipelineError
 from pipeline.core.files import atomic_write
 from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import GREY, Colour
+from pipeline.drawing.timelines import TimeAxis
 from pipeline.media.container import Timeline, open_container, read_frames, read_timeline, read_waveform
 from pipeline.prediction.events import Segment, VideoPrediction
 from pipeline.prediction.output import printable
@@ -191,6 +192,8 @@ class _Screen:
         self._small_font = _font(round(0.24 * self._bar_height))
         self._margin = round(0.16 * self._bar_height)
         self._strip_top = round(0.62 * self._bar_height)
+        end = max(prediction.segments[-1].end_seconds, prediction.duration_seconds)
+        self._time = TimeAxis(0.0, end, self._margin, self.width - self._margin)
         self._strip = self._draw_strip()
         self._drawn = -1
         self._bar = np.asarray(self._strip)
@@ -207,7 +210,7 @@ class _Screen:
         screen = np.zeros((self.height, self.width, 3), np.uint8)
         screen[: self._picture_height, : self._picture_width] = image
         screen[self._picture_height :] = self._bar
-        x = min(round(self._x_of(seconds)), self.width - self._margin - 1)
+        x = min(round(self._time.x(max(0.0, seconds))), self.width - self._margin - 1)
         rows = slice(self._picture_height + self._strip_top - 4, self.height - self._margin + 5)
         screen[rows, max(0, x - 3) : x + 4] = 0
         screen[rows, x - 1 : x + 2] = 255
@@ -226,10 +229,6 @@ class _Screen:
         overlay = self._overlays[number]
         self._overlay = None if overlay is None else enlarge(overlay, self._picture_width, self._picture_height)
 
-    def _x_of(self, seconds: float) -> float:
-        end = max(self._prediction.segments[-1].end_seconds, self._prediction.duration_seconds)
-        return self._margin + max(0.0, seconds) / end * (self.width - 2 * self._margin)
-
     def _draw_strip(self) -> Image.Image:
         """Return the bar with all events of the video and the remark."""
         bar = Image.new("RGB", (self.width, self._bar_height), GROUND)
@@ -237,8 +236,8 @@ class _Screen:
         top, bottom = self._strip_top, self._bar_height - self._margin
         draw.rectangle((self._margin, top, self.width - self._margin, bottom), GREY)
         for event in self._prediction.events:
-            left, right = self._x_of(event.start_seconds), self._x_of(event.end_seconds)
-            draw.rectangle((left, top, max(left, right - 1), bottom), self._colours[event.category].fill)
+            left, width = self._time.box(event.start_seconds, event.end_seconds)
+            draw.rectangle((left, top, left + max(0, width - 1), bottom), self._colours[event.category].fill)
         right, middle = self.width - self._margin, self._strip_top // 2
         draw.text((right, middle), self._remark, ALARM, self._small_font, anchor="rm")
         return bar

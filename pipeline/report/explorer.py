@@ -100,9 +100,9 @@ def describe_outcome(prediction: Prediction, kinds: tuple[str, ...]) -> tuple[st
 def _row(run: Run, prediction: Prediction, colours: dict[str, Colour], timeline: Timeline | None) -> Row:
     kinds = segment_kinds(prediction.truth, prediction.predicted)
     figure = strip(
-        truth=prediction.truth,
-        predicted=prediction.predicted,
-        masked=run.is_masked(prediction.clip.video_id),
+        run.lanes(prediction),
+        num_seconds=run.num_seconds,
+        wrong=[kind != RIGHT for kind in kinds],
         relevance=prediction.relevance,
         fills={name: colour.fill for name, colour in colours.items()},
     )

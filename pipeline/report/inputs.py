@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.core.errors import PipelineError, explain
 from pipeline.core.files import read_csv
+from pipeline.drawing.timelines import Lane, find_spans
 from pipeline.params.schema import Params
 from pipeline.store.ledger import LedgerSummary, sampling_offset_seconds, summarise_ledger
 from pipeline.store.manifest import BACKGROUND, Clip, Manifest, load_manifest
@@ -141,6 +142,19 @@ class Run:
         number = self.params.dataset.num_segments
         flags = [self.features[modality].valid(video_id, number) for modality in MODALITIES]
         return tuple(not all(pair) for pair in zip(*flags, strict=True))
+
+    @property
+    def num_seconds(self) -> float:
+        """Length of a clip."""
+        return self.params.dataset.num_segments * self.params.dataset.segment_seconds
+
+    def lanes(self, prediction: Prediction) -> tuple[Lane, ...]:
+        """Return what is true and what was said of a clip, which is masked where a modality is missing."""
+        seconds, masked = self.params.dataset.segment_seconds, self.is_masked(prediction.clip.video_id)
+        return (
+            Lane("truth", find_spans(prediction.truth, segment_seconds=seconds)),
+            Lane("predicted", find_spans(prediction.predicted, masked, segment_seconds=seconds)),
+        )
 
 
 def load_run(*, params: Params, prepared: Path, features: Path, train: Path, evaluate: Path, raw: Path) -> Run:

@@ -11,7 +11,8 @@ from pipeline.core.errors import MediaError
 from pipeline.drawing.heat import attention_overlays, attention_strengths, encode_png, map_colours, matrix_colours
 from pipeline.drawing.palette import Colour
 from pipeline.drawing.thumbnails import Sound, Thumbnail, read_sound, read_thumbnails
-from pipeline.report.clip_figures import Stretch, matrix, relevance_curve, stretches, waveform
+from pipeline.drawing.timelines import Lane
+from pipeline.report.clip_figures import matrix, relevance_curve, waveform
 from pipeline.report.inputs import MATRICES, Prediction, Run
 from pipeline.store.manifest import BACKGROUND
 
@@ -61,8 +62,7 @@ class Timeline:
     spectrogram: str | None
     waveform: Markup | None
     has_audio: tuple[bool, ...]
-    truth: tuple[Stretch, ...]
-    predicted: tuple[Stretch, ...]
+    lanes: tuple[Lane, ...]
     relevance: Markup
     attention: tuple[AttentionMap, ...]
     matrices: tuple[Matrix, ...]
@@ -87,7 +87,7 @@ def build_timeline(run: Run, prediction: Prediction, colours: dict[str, Colour])
     except MediaError as error:
         notes.append(f"no pictures: {error.reason}")
     try:
-        sound = read_sound(path, num_seconds=dataset.num_segments * dataset.segment_seconds)
+        sound = read_sound(path, num_seconds=run.num_seconds)
     except MediaError as error:
         notes.append(f"no sound: {error.reason}")
     overlays = attention_overlays(prediction.maps["attention"], prediction.is_event)
@@ -99,8 +99,7 @@ def build_timeline(run: Run, prediction: Prediction, colours: dict[str, Colour])
         spectrogram=None if sound is None else _data_url("image/webp", sound.spectrogram),
         waveform=None if sound is None else waveform(sound.extremes),
         has_audio=run.features["audio"].valid(clip.video_id, dataset.num_segments),
-        truth=tuple(stretches(prediction.truth)),
-        predicted=tuple(stretches(prediction.predicted, run.is_masked(clip.video_id))),
+        lanes=run.lanes(prediction),
         relevance=relevance_curve(prediction.relevance),
         attention=_attention(prediction.maps["attention"]),
         matrices=_matrices(prediction, colours[clip.category].fill) if MATRICES[0] in prediction.maps else (),

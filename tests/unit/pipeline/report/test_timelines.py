@@ -60,11 +60,11 @@ def test_a_clip_without_media_has_the_reasons_and_its_names(run):
     assert timeline.media_note == "no pictures: missing; no sound: missing"
     assert not timeline.has_pictures
     assert timeline.spectrogram is timeline.waveform is None
-    assert [stretch.name for stretch in timeline.truth] == ["background", "bell", "background"]
+    assert [span.name for span in timeline.lanes[0].spans] == ["background", "bell", "background"]
     assert len(timeline.attention) == 4
 
 
 def test_masked_segments_are_marked_in_what_was_predicted(run):
-    assert [(stretch.start, stretch.is_masked) for stretch in build(run, 1).predicted] == [
+    assert [(span.start, span.is_masked) for span in build(run, 1).lanes[1].spans] == [
         (0, False), (1, False), (2, False), (3, True)
     ]  # fmt: skip
