@@ -11,10 +11,11 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from pipeline.core.files import write_text
+from pipeline.drawing.pages import load_template
 from pipeline.drawing.palette import Colour, colours
 from pipeline.media.container import REASONS
 from pipeline.params.schema import Params, flatten
@@ -62,7 +63,7 @@ def build_report(
 
 def _render(run: Run, explorer: Explorer, colour_of: Mapping[str, Colour]) -> str:
     style, script = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    return _template().render(
+    return _load_template().render(
         style=Markup(style),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -102,13 +103,12 @@ def _render(run: Run, explorer: Explorer, colour_of: Mapping[str, Colour]) -> st
 
 
 @functools.cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("pipeline", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _load_template() -> Template:
+    return load_template(
+        "pipeline",
+        "report",
+        "report.html.j2",
+        percent=wording.percent,
+        value=wording.show_value,
+        seconds=wording.show_seconds,
     )
-    environment.filters.update(percent=wording.percent, value=wording.show_value, seconds=wording.show_seconds)
-    return environment.get_template("report.html.j2")
