@@ -193,9 +193,9 @@ def _load_features(folder: Path, modality: str, manifest: Manifest, params: Para
     if index.modality != modality:
         raise _contradiction(folder / "index.json", f"modality {modality!r}", repr(index.modality), stage)
     asked = "released" if params.features.source == "released" else getattr(params, modality).weights
-    found = str(index.recipe.get("weights", index.recipe.get("source")))
-    if _origin(asked) != _origin(found):
-        raise _contradiction(folder / "index.json", f"features from {asked!r}, as params.yaml says", repr(found), stage)
+    if _kind(asked) != _kind(index.origin):
+        expected = f"features from {asked!r}, as params.yaml says"
+        raise _contradiction(folder / "index.json", expected, repr(index.origin), stage)
     try:
         ledger = {row.video_id: row for row in load_ledger(folder / "ledger.csv")}
     except (TypeError, ValueError) as error:
@@ -211,7 +211,7 @@ def _load_features(folder: Path, modality: str, manifest: Manifest, params: Para
     return Features(index, ledger, summarise_ledger(list(ledger.values()), params.dataset.num_segments))
 
 
-def _origin(name: str) -> str:
+def _kind(name: str) -> str:
     """Return what is to be said of features beside their scores: released, from random weights, or from others."""
     return name if name == "released" else "random" if name.partition(":")[0] == "random" else "weights"
 

@@ -39,11 +39,11 @@ def describe_makings(run: Run) -> dict[str, str]:
     makings = {}
     for name in MODALITIES:
         index = run.features[name].index
-        if index.recipe.get("source") == "released":
+        if index.origin == "released":
             parts = ["as released by the authors of the data set"]
         else:
             network = " ".join(str(index.recipe[key]) for key in ("backbone", "layer") if key in index.recipe)
-            parts = [network, f"weights {index.recipe.get('weights')}"]
+            parts = [network, f"weights {index.origin}"]
         makings[name] = " · ".join([*parts, f"recipe {index.recipe_hash}"])
     return makings
 

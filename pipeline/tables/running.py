@@ -81,11 +81,6 @@ def _score(row: str, seed: int, weights: Path, dataset: Dataset, device: torch.d
         num_clips_expected=dataset.test.num_expected,
         best_epoch=best.checkpoint.epoch or 0,
         test_selected_epoch=best_on_test.checkpoint.epoch or 0,
-        weights={folder.index.modality: _origin(folder.index.recipe) for folder in (dataset.visual, dataset.audio)},
+        weights={folder.index.modality: folder.index.origin for folder in (dataset.visual, dataset.audio)},
     )
     return record, Counts(selected.video_ids, selected.total, selected.correct, on_test.correct)
-
-
-def _origin(recipe: dict[str, object]) -> str:
-    """Return what features were made with: the name of the weights, or that they were released."""
-    return str(recipe.get("weights", recipe.get("source")))
