@@ -22,8 +22,9 @@ from pipeline.params.schema import Params, flatten
 from pipeline.report import provenance, scores, wording
 from pipeline.report.contact_sheets import write_contact_sheets
 from pipeline.report.explorer import Explorer, build_explorer
-from pipeline.report.inputs import MODALITIES, PREDICTIONS, Run, load_run
+from pipeline.report.inputs import load_run
 from pipeline.report.mistakes import KINDS, RIGHT
+from pipeline.report.run import MODALITIES, PREDICTIONS, Run
 from pipeline.store.ledger import LARGE_OFFSET_SECONDS
 from pipeline.store.manifest import BACKGROUND
 from pipeline.store.shards import SCHEMA

@@ -24,7 +24,7 @@ from pipeline.drawing.palette import Colour
 from pipeline.drawing.plots import draw_bar
 from pipeline.drawing.thumbnails import Thumbnail, read_thumbnails
 from pipeline.drawing.timelines import TimeAxis
-from pipeline.report.inputs import Prediction, Run
+from pipeline.report.run import Prediction, Run
 
 NUM_SHEETS = 6
 PICTURE_WIDTH, GAP = 144, 4

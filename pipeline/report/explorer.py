@@ -10,8 +10,8 @@ from markupsafe import Markup
 from pipeline.drawing.palette import Colour
 from pipeline.report.choice import list_clips
 from pipeline.report.clip_figures import strip
-from pipeline.report.inputs import Prediction, Run
 from pipeline.report.mistakes import KINDS, RIGHT, segment_kinds
+from pipeline.report.run import Prediction, Run
 from pipeline.report.timelines import Timeline, build_timeline
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.media.container import REASONS
 from pipeline.params.schema import Params, flatten
-from pipeline.report.inputs import MODALITIES, Run
+from pipeline.report.run import MODALITIES, Run
 from pipeline.report.wording import in_words, percent, show_seconds, show_value
 from pipeline.store.ledger import LARGE_OFFSET_SECONDS, LedgerSummary, OffsetSummary, count_videos
 from pipeline.store.manifest import SPLITS

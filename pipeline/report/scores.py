@@ -10,8 +10,8 @@ import numpy as np
 
 from pipeline.report.calibration import Calibration, calibrate
 from pipeline.report.figures import Mark, Series, confusion_map, line_chart, reliability_diagram
-from pipeline.report.inputs import MODALITIES, PREDICTIONS, Prediction, Run
 from pipeline.report.mistakes import RIGHT, count_kinds, segment_kinds
+from pipeline.report.run import MODALITIES, PREDICTIONS, Prediction, Run
 from pipeline.report.wording import NO_VALUE
 from pipeline.store.manifest import BACKGROUND
 

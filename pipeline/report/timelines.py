@@ -13,7 +13,7 @@ from pipeline.drawing.palette import Colour
 from pipeline.drawing.thumbnails import Sound, Thumbnail, read_sound, read_thumbnails
 from pipeline.drawing.timelines import Lane
 from pipeline.report.clip_figures import matrix, relevance_curve, waveform
-from pipeline.report.inputs import MATRICES, Prediction, Run
+from pipeline.report.run import MATRICES, Prediction, Run
 from pipeline.store.manifest import BACKGROUND
 
 _MATRIX_WORDS = {

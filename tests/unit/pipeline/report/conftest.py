@@ -14,7 +14,7 @@ import pytest
 from pipeline.core.files import write_csv, write_json
 from pipeline.params.schema import Params, load_params
 from pipeline.report.build import build_report
-from pipeline.report.inputs import MATRICES
+from pipeline.report.run import MATRICES
 from pipeline.store.manifest import BACKGROUND, Clip, Manifest, VideoFile
 from pipeline.store.maps import save_maps
 from pipeline.store.shards import LedgerRow, ShardIndex, save_ledger

@@ -7,7 +7,8 @@ from PIL import Image
 
 from pipeline.drawing.heat import attention_strengths, map_colours, overlay_colours
 from pipeline.drawing.palette import colours
-from pipeline.report.inputs import MATRICES, load_run
+from pipeline.report.inputs import load_run
+from pipeline.report.run import MATRICES
 from pipeline.report.timelines import build_timeline
 from pipeline.training.inference import MATRICES as WRITTEN_MATRICES
 
