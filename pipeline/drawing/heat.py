@@ -20,10 +20,8 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-SHADE, GLOW = 0.3, 0.55
+SHADE, GLOW = 0.4, 0.55
 """Opacity over a picture: of the shade on all that is not looked at, and what a place adds, both at full strength."""
-
-BRIGHTEST = 0.9  # of the colours; above, they are nearly white
 
 
 def attention_strengths(attention: np.ndarray) -> np.ndarray | None:
@@ -86,7 +84,7 @@ def overlay_colours(strengths: np.ndarray) -> np.ndarray:
     Places glow as strongly as they stand out, and the rest is shaded as far as the strongest one does: light can be
     told from dark on a picture of any colour. Over an even map nothing is drawn.
     """
-    colours = colormaps["inferno"](BRIGHTEST * np.sqrt(strengths))
+    colours = colormaps["inferno"](np.sqrt(strengths))
     colours[..., 3] = SHADE * strengths.max() + GLOW * strengths
     return np.round(255 * colours).astype(np.uint8)
 

@@ -71,13 +71,15 @@ class TestOverlays:
 
     def test_make_strong_attention_stand_out_and_weak_attention_not(self):
         contrasts = []
-        for peak in (1.5 / 49, 3 / 49, 0.25, 0.9):
-            (overlay,) = attention_overlays(maps_of([0.0] * 24 + [peak]), (True,))
+        for even_shares in (1.1, 1.5, 3, 12, 44):
+            weights = np.full((1, 49), (1 - even_shares / 49) / 48)
+            weights[0, 24] = even_shares / 49
+            (overlay,) = attention_overlays(weights, (True,))
             levels = under(overlay).astype(int).max(axis=2)
             contrasts.append(levels[35, 35] - levels[0, 0])
         assert contrasts == sorted(contrasts)
-        assert contrasts[0] < 10
-        assert contrasts[-2] > 80
+        assert contrasts[0] < 5
+        assert contrasts[3] > 80
 
     def test_lie_over_events_alone(self):
         weights = maps_of([0.5], [0.5], [0.5])
