@@ -25,9 +25,9 @@ from models.localization.answers import Localization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
 from models.localization.initialisation import init_linear_weights
+from models.localization.released import inside
 from models.localization.residual_fusion import ResidualFusion
 from models.localization.temporal import TemporalEncoder, bidirectional_lstm, run_lstm
-from models.released import inside
 
 
 @dataclass(frozen=True)

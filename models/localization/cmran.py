@@ -27,7 +27,7 @@ from models.localization.attention import ChannelSpatialAttention
 from models.localization.heads import LocalizationHeads, weak_clip_probabilities
 from models.localization.initialisation import init_linear_weights
 from models.localization.relation import RelationAttention, RelationDecoder, RelationEncoder
-from models.released import inside
+from models.localization.released import inside
 
 _HIDDEN_CHANNELS = 512
 _NUM_FEATURES = 256

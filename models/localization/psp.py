@@ -25,8 +25,8 @@ from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
 from models.localization.initialisation import init_linear_weights
 from models.localization.propagation import PositiveSamplePropagation, Propagation
+from models.localization.released import inside
 from models.localization.temporal import TemporalEncoder
-from models.released import inside
 from models.shapes import require_shape
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from models.released import inside
+from models.localization.released import inside
 
 _FEED_FORWARD = {"linear1": "inner", "linear2": "outer", "norm1": "relation.layer_norm", "norm2": "layer_norm"}
 """Released names of a layer's parts, and ours."""

@@ -1,1 +1,1 @@
-"""Colours, thumbnails and heat maps that the report, predictions and tables share."""
+"""Colours, maps, thumbnails and timelines, drawn alike in the report and in predictions."""

@@ -63,9 +63,22 @@ def read_thumbnails(path: Path, *, num_segments: int, segment_seconds: float) ->
     MediaError
         If the file has no video that can be decoded.
     """
+    pictures = read_pictures(path, num_segments=num_segments, segment_seconds=segment_seconds, width=THUMBNAIL_WIDTH)
+    return [None if picture is None else _thumbnail(picture) for picture in pictures]
+
+
+def read_pictures(path: Path, *, num_segments: int, segment_seconds: float, width: int) -> list[np.ndarray | None]:
+    """Return a picture (H, width, 3), uint8, per segment, None where no frame is shown in it.
+
+    Raises
+    ------
+    MediaError
+        If the file has no video that can be decoded.
+    """
     timeline = read_timeline(path)
     numbers = choose_frames(timeline, num_segments=num_segments, segment_seconds=segment_seconds)
-    pictures = read_frames(path, timeline, [number for number in numbers if number is not None], _shrink)
+    wanted = [number for number in numbers if number is not None]
+    pictures = read_frames(path, timeline, wanted, lambda frame: _shrink(frame, width))
     return [None if number is None else pictures.get(number) for number in numbers]
 
 
@@ -88,14 +101,29 @@ def read_sound(path: Path, *, num_seconds: float) -> Sound:
     """
     waveform = read_waveform(path, num_seconds=num_seconds)
     mono = to_mono(waveform.samples)
-    return Sound(_extremes(mono), _spectrogram(resample_to_16k(mono, waveform.sample_rate_hz)))
+    return Sound(_extremes(mono), _draw(spectrogram_of(mono, waveform.sample_rate_hz)))
 
 
-def _shrink(frame: np.ndarray) -> Thumbnail:
+def spectrogram_of(mono: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Return the network's log-mel spectrogram of a whole signal, (frames of 10 ms, 64), as many frames as hops."""
+    # Padded, no time is cut off.
+    return log_mel(np.pad(resample_to_16k(mono, sample_rate_hz), (0, WINDOW_SAMPLES - HOP_SAMPLES)))
+
+
+def colour_limits(spectrogram: np.ndarray) -> tuple[float, float]:
+    """Return what is dark and what is bright: digital silence, and the loudest point or a spectrum magnitude of 1."""
+    return math.log(LOG_OFFSET), max(float(spectrogram.max()), 0.0)
+
+
+def _shrink(frame: np.ndarray, width: int) -> np.ndarray:
     image = Image.fromarray(frame)
-    height = min(max(1, round(image.height * THUMBNAIL_WIDTH / image.width)), MAX_HEIGHT)
-    small = image.resize((THUMBNAIL_WIDTH, height), Image.Resampling.BOX)
-    return Thumbnail(_encode_webp(small), THUMBNAIL_WIDTH, height)
+    height = min(max(1, round(image.height * width / image.width)), MAX_HEIGHT)
+    return np.asarray(image.resize((width, height), Image.Resampling.BOX))
+
+
+def _thumbnail(picture: np.ndarray) -> Thumbnail:
+    height, width = picture.shape[:2]
+    return Thumbnail(_encode_webp(Image.fromarray(picture)), width, height)
 
 
 def _extremes(mono: np.ndarray) -> np.ndarray:
@@ -103,13 +131,11 @@ def _extremes(mono: np.ndarray) -> np.ndarray:
     return np.stack([np.minimum.reduceat(mono, starts), np.maximum.reduceat(mono, starts)], axis=1)
 
 
-def _spectrogram(mono_16k: np.ndarray) -> bytes:
-    # Padded, there are as many frames as hops: no time is cut off.
-    frames = log_mel(np.pad(mono_16k, (0, WINDOW_SAMPLES - HOP_SAMPLES)))
+def _draw(frames: np.ndarray) -> bytes:
     num_columns = len(frames) // FRAMES_PER_COLUMN
     columns = frames[: num_columns * FRAMES_PER_COLUMN].reshape(num_columns, FRAMES_PER_COLUMN, -1).mean(axis=1)
-    floor = math.log(LOG_OFFSET)
-    share = (columns - floor) / (max(float(columns.max()), 0.0) - floor)
+    dark, bright = colour_limits(columns)
+    share = (columns - dark) / (bright - dark)
     return _encode_webp(Image.fromarray(colormaps["magma"](share.T[::-1], bytes=True)[..., :3]))
 
 

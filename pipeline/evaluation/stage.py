@@ -7,46 +7,31 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
-from pipeline.core.errors import CheckpointError, explain
 from pipeline.core.files import write_csv, write_json
+from pipeline.evaluation.scoring import Scored, load_selected, score
 from pipeline.metrics.localization import (
     CategoryScores,
     confusion_matrix,
     evaluate,
     per_category,
-    predict_segments,
-    segment_accuracy,
-    video_counts,
 )
 from pipeline.metrics.statistics import bootstrap_interval, mean_and_deviation
 from pipeline.params.schema import EvaluateParams
 from pipeline.store.manifest import BACKGROUND
 from pipeline.store.maps import save_maps
-from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint, seed_folders
-from pipeline.training.dataset import Dataset, LabelledClips
-from pipeline.training.inference import ARITHMETIC, Outputs, predict_each, reproducible
-from pipeline.training.loading import open_store
+from pipeline.training.checkpoints import seed_folders
+from pipeline.training.dataset import Dataset
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """One checkpoint's outputs on a split and the labels they mean, (N, T)."""
-
-    checkpoint: Checkpoint
-    outputs: Outputs
-    predicted: np.ndarray
 
 
 @dataclass(frozen=True)
 class _Seed:
     """What one seed says of the test split; selected on test, nothing is known of imported weights."""
 
-    selected: _Scored
-    selected_on_test: _Scored | None
+    selected: Scored
+    selected_on_test: Scored | None
 
 
 @dataclass(frozen=True)
@@ -87,12 +72,12 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
     truth = test.truth.numpy()
     seeds, validated = _score(weights, dataset, device)
     selected = seeds[0].selected
-    table_of_seeds = [_scores_of(seed, truth) for seed in seeds]
+    table_of_seeds = [_scores_of(seed) for seed in seeds]
 
     scores = evaluate(
         selected.outputs.event_logits, selected.outputs.category_logits, truth, valid=test.has_media.numpy()
     )
-    counts = video_counts(selected.predicted, truth, test.clips.video_ids)
+    counts = selected.count_per_video()
     interval = bootstrap_interval(
         counts.correct,
         counts.total,
@@ -120,8 +105,8 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
     _write_categories(output / "per_class.csv", table, names)
     confusion = confusion_matrix(selected.predicted, truth, num_categories=len(dataset.categories))
     _write_confusion(output / "confusion.csv", confusion, names)
-    _write_predictions(output / "predictions.csv", selected, test, names)
-    _write_predictions(output / "predictions_val.csv", validated, dataset.val, names)
+    _write_predictions(output / "predictions.csv", selected, names)
+    _write_predictions(output / "predictions_val.csv", validated, names)
     splits = {"test": selected, "val": validated}
     save_maps(output / "maps.safetensors", {name: scored.outputs.maps for name, scored in splits.items() if scored})
     _write_seeds(output / "seeds.csv", table_of_seeds)
@@ -144,49 +129,26 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
         )
 
 
-def _score(weights: Path, dataset: Dataset, device: torch.device) -> tuple[list[_Seed], _Scored | None]:
+def _score(weights: Path, dataset: Dataset, device: torch.device) -> tuple[list[_Seed], Scored | None]:
     """Return what all seeds say of the test split, and the first one of the validation split, if that has clips."""
-    loaded = [_load_seed(folder, dataset, device) for folder in seed_folders(weights)]
-    pairs = [pair for of_seed in loaded for pair in of_seed]
-    networks = [network for _, network in pairs]
-    arithmetic = ARITHMETIC[pairs[0][0].precision]
-    # One pass over each split: nothing is worth holding.
-    with reproducible(), open_store(dataset, "stream", device, arithmetic.network, num_workers=0) as store:
-        tested = predict_each(networks, dataset.test.clips, store, arithmetic, num_with_maps=1)
-        validated = (
-            predict_each(networks[:1], dataset.val.clips, store, arithmetic, num_with_maps=1)
-            if len(dataset.val)
-            else []
-        )
-    scored = iter([_labelled(pair[0], outputs, dataset.test) for pair, outputs in zip(pairs, tested, strict=True)])
+    loaded = [load_selected(folder, dataset, device) for folder in seed_folders(weights)]
+    scored = iter(
+        score([item for of_seed in loaded for item in of_seed], dataset.test, dataset, device, num_with_maps=1)
+    )
     seeds = [_Seed(next(scored), next(scored) if len(of_seed) > 1 else None) for of_seed in loaded]
-    return seeds, _labelled(pairs[0][0], validated[0], dataset.val) if validated else None
+    if not len(dataset.val):
+        return seeds, None
+    (validated,) = score(loaded[0][:1], dataset.val, dataset, device, num_with_maps=1)
+    return seeds, validated
 
 
-def _load_seed(folder: Path, dataset: Dataset, device: torch.device) -> list[tuple[Checkpoint, nn.Module]]:
-    """Return the weights selected on validation and, unless they were imported, those selected on test."""
-    selected = _load(folder / SELECTIONS["val"], dataset, device)
-    return [selected, _load(folder / SELECTIONS["test"], dataset, device)] if selected[0].selected_on else [selected]
-
-
-def _load(path: Path, dataset: Dataset, device: torch.device) -> tuple[Checkpoint, nn.Module]:
-    checkpoint, network = load_checkpoint(path, device)
-    _require_fit(path, checkpoint, dataset)
-    return checkpoint, network
-
-
-def _labelled(checkpoint: Checkpoint, outputs: Outputs, split: LabelledClips) -> _Scored:
-    valid = split.has_media.numpy()
-    return _Scored(checkpoint, outputs, predict_segments(outputs.event_logits, outputs.category_logits, valid=valid))
-
-
-def _scores_of(seed: _Seed, truth: np.ndarray) -> _Scores:
+def _scores_of(seed: _Seed) -> _Scores:
     on_test = seed.selected_on_test
     return _Scores(
         seed=seed.selected.checkpoint.seed,
-        segment_accuracy=segment_accuracy(seed.selected.predicted, truth),
+        segment_accuracy=seed.selected.segment_accuracy,
         best_epoch=seed.selected.checkpoint.epoch,
-        test_selected_segment_accuracy=segment_accuracy(on_test.predicted, truth) if on_test else None,
+        test_selected_segment_accuracy=on_test.segment_accuracy if on_test else None,
         test_selected_epoch=on_test.checkpoint.epoch if on_test else None,
     )
 
@@ -205,24 +167,6 @@ def _over_seeds(seeds: Sequence[_Scores]) -> dict[str, float]:
         "test_selected_segment_accuracy_mean": test_mean,
         "test_selected_segment_accuracy_sd": test_deviation,
     }
-
-
-def _require_fit(path: Path, checkpoint: Checkpoint, dataset: Dataset) -> None:
-    pairs = {
-        "categories": (checkpoint.categories, list(dataset.categories)),
-        "recipe of the visual features": (checkpoint.visual_recipe, dataset.visual.index.recipe),
-        "recipe of the audio features": (checkpoint.audio_recipe, dataset.audio.index.recipe),
-    }
-    for subject, (trained_on, found) in pairs.items():
-        if trained_on != found:
-            raise CheckpointError(
-                explain(
-                    f"{path}, {subject}",
-                    expected=trained_on,
-                    found=found,
-                    remedy="evaluate on the data set and features it was trained on, or train again",
-                )
-            )
 
 
 def _write_categories(path: Path, table: Sequence[CategoryScores], names: Sequence[str]) -> None:
@@ -255,11 +199,11 @@ def _write_confusion(path: Path, confusion: np.ndarray, names: Sequence[str]) ->
     )
 
 
-def _write_predictions(path: Path, scored: _Scored | None, split: LabelledClips, names: Sequence[str]) -> None:
+def _write_predictions(path: Path, scored: Scored | None, names: Sequence[str]) -> None:
     rows: list[dict[str, object]] = []
     if scored:
         relevance = torch.sigmoid(torch.from_numpy(scored.outputs.event_logits)).numpy()
-        truth = split.truth.numpy()
+        truth = scored.clips.truth.numpy()
         rows = [
             {
                 "clip_id": clip_id,
@@ -268,7 +212,7 @@ def _write_predictions(path: Path, scored: _Scored | None, split: LabelledClips,
                 "prediction": names[scored.predicted[clip, segment]],
                 "relevance": f"{relevance[clip, segment]:.6f}",
             }
-            for clip, clip_id in enumerate(split.clips.clip_ids)
+            for clip, clip_id in enumerate(scored.clips.clips.clip_ids)
             for segment in range(truth.shape[1])
         ]
     write_csv(path, ("clip_id", "segment", "truth", "prediction", "relevance"), rows)

@@ -120,6 +120,22 @@ class Waveform:
     num_damaged: int
 
 
+def size_in_bytes(path: Path) -> int:
+    """Return the size of a media file.
+
+    Raises
+    ------
+    MediaError
+        With reason ``missing`` or ``unreadable``.
+    """
+    try:
+        return path.stat().st_size
+    except FileNotFoundError as error:
+        raise MediaError("missing", f"{path.name}: no such file") from error
+    except OSError as error:
+        raise MediaError("unreadable", f"{path.name}: {error.strerror}") from error
+
+
 @contextmanager
 def open_container(path: Path) -> Iterator[InputContainer]:
     """Open a media file.
@@ -129,13 +145,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     MediaError
         With reason ``missing``, ``empty_file``, ``unreadable`` or ``not_media``.
     """
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError as error:
-        raise MediaError("missing", f"{path.name}: no such file") from error
-    except OSError as error:
-        raise MediaError("unreadable", f"{path.name}: {error.strerror}") from error
-    if size == 0:
+    if size_in_bytes(path) == 0:
         raise MediaError("empty_file", f"{path.name}: no bytes")
     try:
         options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}

@@ -1,11 +1,11 @@
 """What is said about a video: a prediction per segment, and the events that successive segments make."""
 
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.drawing.timelines import find_spans
 from pipeline.store.manifest import BACKGROUND
 
 
@@ -74,6 +74,11 @@ class VideoPrediction:
     warnings: tuple[str, ...]
 
     @property
+    def is_event(self) -> tuple[bool, ...]:
+        """Per segment, whether a category is predicted."""
+        return tuple(segment.is_event for segment in self.segments)
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """The events, in order of time."""
         return find_events(self.segments)
@@ -82,9 +87,8 @@ class VideoPrediction:
 def find_events(segments: tuple[Segment, ...]) -> tuple[Event, ...]:
     """Return the longest runs of segments with one category; windows do not interrupt them."""
     events = []
-    for prediction, group in groupby(segments, key=lambda segment: segment.prediction):
-        run = list(group)
-        if prediction != BACKGROUND:
-            relevance = float(np.mean([segment.relevance for segment in run]))
-            events.append(Event(run[0].start_seconds, run[-1].end_seconds, prediction, relevance))
+    for span in find_spans([segment.prediction if segment.is_event else None for segment in segments]):
+        run = segments[span.start : span.stop]
+        relevance = float(np.mean([segment.relevance for segment in run]))
+        events.append(Event(run[0].start_seconds, run[-1].end_seconds, span.name, relevance))
     return tuple(events)

@@ -13,6 +13,7 @@ from pipeline.extraction.batching import NetworkLoop
 from pipeline.extraction.decode_pool import DecodePool
 from pipeline.features.contract import Extractor
 from pipeline.features.decoding import Decoder, Prepared
+from pipeline.media.container import size_in_bytes
 from pipeline.media.segments import segment_valid
 from pipeline.metrics.localization import predict_segments
 from pipeline.prediction.decoding import WindowFrameDecoder, WindowPatchDecoder
@@ -113,13 +114,7 @@ def _report_from(report: Report, first: int, total: int, done: int) -> None:
 
 def _decode(decoder: Decoder, path: Path) -> Prepared:
     """Decode in a process of its own, which a damaged file may crash or hang."""
-    name = path.name
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError as error:
-        raise MediaError("missing", f"{name}: no such file") from error
-    except OSError as error:
-        raise MediaError("unreadable", f"{name}: {error.strerror}") from error
+    name, size = path.name, size_in_bytes(path)
     if not path.is_file():
         raise MediaError("unreadable", f"{name}: a folder or a device")
     timeout_seconds = max(TIMEOUT_SECONDS, size / SLOWEST_BYTES_PER_SECOND)

@@ -10,28 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 from pipeline.core.files import atomic_write
-from pipeline.drawing.attention import attention_map, blend, enlarge
+from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import GREY, HUES, Colour
-from pipeline.drawing.thumbnails import choose_frames
-from pipeline.features.audio.log_mel import (
-    HOP_SAMPLES,
-    LOG_OFFSET,
-    SAMPLE_RATE_HZ,
-    WINDOW_SAMPLES,
-    log_mel,
-    resample_to_16k,
-    to_mono,
-)
-from pipeline.media.container import read_frames, read_timeline, read_waveform
+from pipeline.drawing.plots import draw_bar
+from pipeline.drawing.thumbnails import colour_limits, read_pictures, spectrogram_of
+from pipeline.features.audio.log_mel import HOP_SAMPLES, SAMPLE_RATE_HZ, to_mono
+from pipeline.media.container import read_waveform
 from pipeline.metrics.localization import EVENT_THRESHOLD
 from pipeline.prediction.events import VideoPrediction
 from pipeline.prediction.output import printable
 
 MAX_ROWS = 12
-MAX_HEIGHT = 640  # of a picture that is a sliver
 THUMBNAIL_WIDTH = 160
 DOTS_PER_INCH = 110
 
@@ -64,7 +55,8 @@ def save_picture(
         If the video cannot be read any more.
     """
     num_shown = min(len(prediction.segments), MAX_ROWS * segments_per_row)
-    pictures = _thumbnails(prediction, num_shown)
+    seconds = prediction.segments[0].end_seconds
+    pictures = read_pictures(prediction.path, num_segments=num_shown, segment_seconds=seconds, width=THUMBNAIL_WIDTH)
     spectrogram = _spectrogram(prediction, num_shown)
     height, width = next((picture.shape[:2] for picture in pictures if picture is not None), (9, 16))
     column = (WIDTH - LEFT - RIGHT) / segments_per_row
@@ -92,26 +84,10 @@ def save_picture(
         FigureCanvasAgg(figure).print_png(str(temporary))
 
 
-def _thumbnails(prediction: VideoPrediction, num_shown: int) -> list[np.ndarray | None]:
-    """Return a small picture (H, W, 3) per segment, None where no frame is shown."""
-    timeline = read_timeline(prediction.path)
-    seconds = prediction.segments[0].end_seconds
-    numbers = choose_frames(timeline, num_segments=num_shown, segment_seconds=seconds)
-    frames = read_frames(prediction.path, timeline, [number for number in numbers if number is not None], _shrink)
-    return [None if number is None else frames.get(number) for number in numbers]
-
-
-def _shrink(frame: np.ndarray) -> np.ndarray:
-    image = Image.fromarray(frame)
-    height = min(max(1, round(image.height * THUMBNAIL_WIDTH / image.width)), MAX_HEIGHT)
-    return np.asarray(image.resize((THUMBNAIL_WIDTH, height), Image.Resampling.BOX))
-
-
 def _spectrogram(prediction: VideoPrediction, num_shown: int) -> np.ndarray:
-    """Return the log-mel spectrogram (bands, frames of 10 ms) of the segments shown, by the network's front end."""
+    """Return the log-mel spectrogram (bands, frames of 10 ms) of the segments shown."""
     waveform = read_waveform(prediction.path, num_seconds=prediction.segments[num_shown - 1].end_seconds)
-    mono = resample_to_16k(to_mono(waveform.samples), waveform.sample_rate_hz)
-    return log_mel(np.pad(mono, (0, WINDOW_SAMPLES - HOP_SAMPLES))).T  # as many frames as hops: no time is cut off
+    return spectrogram_of(to_mono(waveform.samples), waveform.sample_rate_hz).T
 
 
 def _write_title(figure: Figure, prediction: VideoPrediction, num_shown: int, notes: list[str]) -> None:
@@ -147,16 +123,16 @@ def _label(axes: Axes, text: str) -> None:
 def _draw_pictures(axes: Axes, prediction: VideoPrediction, span: range, pictures: list[np.ndarray | None]) -> None:
     _label(axes, "seen,\nattention")
     limits = axes.get_xlim()
+    overlays = attention_overlays(prediction.attention, prediction.is_event)
     for number in span:
-        segment, picture = prediction.segments[number], pictures[number]
+        segment, picture, overlay = prediction.segments[number], pictures[number], overlays[number]
         margin = 0.01 * (segment.end_seconds - segment.start_seconds)
         extent = (segment.start_seconds + margin, segment.end_seconds - margin, 0.0, 1.0)
         if picture is None:
             axes.add_patch(Rectangle((extent[0], 0), extent[1] - extent[0], 1, color=FAINT, lw=0))
             continue
-        if segment.is_event:
-            height, width = picture.shape[:2]
-            picture = blend(picture, enlarge(attention_map(prediction.attention[number]), width, height))
+        if overlay is not None:
+            picture = blend(picture, enlarge(overlay, picture.shape[1], picture.shape[0]))
         axes.imshow(picture, extent=extent, aspect="auto", interpolation="antialiased")
     axes.set_xlim(*limits)
 
@@ -173,12 +149,8 @@ def _draw_events(axes: Axes, prediction: VideoPrediction, span: range, colours: 
     for event in prediction.events:
         left, right = max(event.start_seconds, start), min(event.end_seconds, stop)
         if left < right:
-            colour = colours[event.category]
-            bar = Rectangle((left, 0), right - left, 1, facecolor=colour.fill, lw=0)
-            axes.add_patch(bar)
-            text = f" {printable(event.category)}  {event.relevance:.2f}"
-            label = axes.text(left, 0.46, text, size=8, color=colour.ink, va="center", parse_math=False)
-            label.set_clip_path(bar)
+            words = f"{printable(event.category)}  {event.relevance:.2f}"
+            draw_bar(axes, (left, 0, right - left, 1), colours[event.category], words)
 
 
 def _draw_spectrogram(axes: Axes, prediction: VideoPrediction, span: range, spectrogram: np.ndarray) -> None:
@@ -186,14 +158,15 @@ def _draw_spectrogram(axes: Axes, prediction: VideoPrediction, span: range, spec
     start, stop = prediction.segments[span.start].start_seconds, prediction.segments[span[-1]].end_seconds
     frames_per_second = SAMPLE_RATE_HZ / HOP_SAMPLES
     limits = axes.get_xlim()
+    dark, bright = colour_limits(spectrogram)
     axes.imshow(
         spectrogram[:, round(start * frames_per_second) : round(stop * frames_per_second)],
         extent=(start, stop, 0.0, 1.0),
         aspect="auto",
         origin="lower",
         cmap="magma",
-        vmin=math.log(LOG_OFFSET),  # digital silence
-        vmax=max(float(spectrogram.max()), 0.0),
+        vmin=dark,
+        vmax=bright,
     )
     axes.set_xlim(*limits)
 

@@ -16,8 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.core.errors import MediaError, PipelineError
 from pipeline.core.files import atomic_write
-from pipeline.drawing.attention import attention_map, blend, enlarge
+from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import GREY, Colour
+from pipeline.drawing.timelines import TimeAxis
 from pipeline.media.container import Timeline, open_container, read_frames, read_timeline, read_waveform
 from pipeline.prediction.events import Segment, VideoPrediction
 from pipeline.prediction.output import printable
@@ -191,22 +192,25 @@ class _Screen:
         self._small_font = _font(round(0.24 * self._bar_height))
         self._margin = round(0.16 * self._bar_height)
         self._strip_top = round(0.62 * self._bar_height)
+        end = max(prediction.segments[-1].end_seconds, prediction.duration_seconds)
+        self._time = TimeAxis(0.0, end, self._margin, self.width - self._margin)
         self._strip = self._draw_strip()
         self._drawn = -1
         self._bar = np.asarray(self._strip)
-        self._opacity: np.ndarray | None = None
+        self._overlays = attention_overlays(prediction.attention, prediction.is_event)
+        self._overlay: np.ndarray | None = None
 
     def draw(self, image: np.ndarray, seconds: float) -> np.ndarray:
         """Return the screen (height, width, 3) at a time, from a frame (H, W, 3), uint8."""
         self._prepare(seconds)
         if image.shape[:2] != (self._picture_height, self._picture_width):
             image = cv2.resize(image, (self._picture_width, self._picture_height), interpolation=cv2.INTER_LINEAR)
-        if self._opacity is not None:
-            image = blend(image, self._opacity)
+        if self._overlay is not None:
+            image = blend(image, self._overlay)
         screen = np.zeros((self.height, self.width, 3), np.uint8)
         screen[: self._picture_height, : self._picture_width] = image
         screen[self._picture_height :] = self._bar
-        x = min(round(self._x_of(seconds)), self.width - self._margin - 1)
+        x = min(round(self._time.x(max(0.0, seconds))), self.width - self._margin - 1)
         rows = slice(self._picture_height + self._strip_top - 4, self.height - self._margin + 5)
         screen[rows, max(0, x - 3) : x + 4] = 0
         screen[rows, x - 1 : x + 2] = 255
@@ -222,14 +226,8 @@ class _Screen:
         bar = self._strip.copy()
         self._draw_label(ImageDraw.Draw(bar), segment)
         self._bar = np.asarray(bar)
-        self._opacity = None
-        if segment.is_event:
-            strengths = attention_map(self._prediction.attention[number])
-            self._opacity = enlarge(strengths, self._picture_width, self._picture_height)
-
-    def _x_of(self, seconds: float) -> float:
-        end = max(self._prediction.segments[-1].end_seconds, self._prediction.duration_seconds)
-        return self._margin + max(0.0, seconds) / end * (self.width - 2 * self._margin)
+        overlay = self._overlays[number]
+        self._overlay = None if overlay is None else enlarge(overlay, self._picture_width, self._picture_height)
 
     def _draw_strip(self) -> Image.Image:
         """Return the bar with all events of the video and the remark."""
@@ -238,8 +236,8 @@ class _Screen:
         top, bottom = self._strip_top, self._bar_height - self._margin
         draw.rectangle((self._margin, top, self.width - self._margin, bottom), GREY)
         for event in self._prediction.events:
-            left, right = self._x_of(event.start_seconds), self._x_of(event.end_seconds)
-            draw.rectangle((left, top, max(left, right - 1), bottom), self._colours[event.category].fill)
+            left, width = self._time.box(event.start_seconds, event.end_seconds)
+            draw.rectangle((left, top, left + max(0, width - 1), bottom), self._colours[event.category].fill)
         right, middle = self.width - self._margin, self._strip_top // 2
         draw.text((right, middle), self._remark, ALARM, self._small_font, anchor="rm")
         return bar

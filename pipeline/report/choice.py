@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.report.inputs import Prediction
+from pipeline.report.run import Prediction
 
 MAX_LISTED = 1000
 """Clips of a split that the page lists."""

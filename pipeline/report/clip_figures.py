@@ -3,15 +3,13 @@
 Time runs from left to right, over the width of whatever holds the figure; a matrix has time on both axes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.report.figures import element, number_text, path_through, svg
-from pipeline.store.manifest import BACKGROUND
+from pipeline.drawing.svg import bars, element, number_text, path_through, svg
+from pipeline.drawing.timelines import Lane, TimeAxis, find_spans
 
 SEGMENT_WIDTH = 100
 RELEVANCE_HEIGHT = 100
@@ -20,42 +18,17 @@ QUIET = 0.01
 """A clip whose loudest sample is below this is drawn as quiet as it is."""
 
 STRIP_CELL = 10
-TRUTH_TOP, PREDICTED_TOP, MARK_TOP, CURVE_TOP, STRIP_HEIGHT = 0, 9, 18, 21, 32
-STRIP_ROW = 8
+LANE_HEIGHT, LANE_GAP = 8, 1
+MARK_HEIGHT, CURVE_HEIGHT = 3, 11
 
 MATRIX_SIZE = 100
 MATRIX_LEFT, MATRIX_BOTTOM, EVENT_BAR = 17, 17, 3
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Neighbouring segments with one name, from `start` (0 is the first), `length` of them."""
-
-    name: str
-    start: int
-    length: int
-    is_masked: bool
-
-    @property
-    def title(self) -> str:
-        """What the page says when one points at it; segments count from 1."""
-        last = self.start + self.length
-        where = f"segment {last}" if self.length == 1 else f"segments {self.start + 1} to {last}"
-        return f"{where}: {self.name}{', masked: a modality is missing' if self.is_masked else ''}"
-
-
-def stretches(names: Sequence[str], masked: Sequence[bool] = ()) -> Iterator[Stretch]:
-    """Yield the stretches of a clip in order; `masked` says for each segment whether a modality is missing."""
-    pairs = enumerate(zip(names, masked or (False,) * len(names), strict=True))
-    for (name, is_masked), group in groupby(pairs, key=lambda item: item[1]):
-        segments = [position for position, _ in group]
-        yield Stretch(name, segments[0], len(segments), is_masked)
-
-
 def relevance_curve(values: Sequence[float]) -> Markup:
     """Draw the event probability per segment, with the threshold 0.5."""
     width = SEGMENT_WIDTH * len(values)
-    points = [((segment + 0.5) * SEGMENT_WIDTH, RELEVANCE_HEIGHT * (1 - value)) for segment, value in enumerate(values)]
+    points = TimeAxis(0, len(values), 0, width).curve(values, floor=RELEVANCE_HEIGHT, ceiling=0)
     floor = [(points[-1][0], float(RELEVANCE_HEIGHT)), (points[0][0], float(RELEVANCE_HEIGHT))]
     middle = RELEVANCE_HEIGHT / 2
     parts = [
@@ -91,40 +64,47 @@ def waveform(extremes: np.ndarray) -> Markup:
 
 
 def strip(
+    lanes: Sequence[Lane],
     *,
-    truth: Sequence[str],
-    predicted: Sequence[str],
-    masked: Sequence[bool],
+    num_seconds: float,
+    wrong: Sequence[bool],
     relevance: Sequence[float],
     fills: Mapping[str, str],
 ) -> Markup:
-    """Draw a clip in one row of a list: truth above prediction, a mark under wrong segments, the relevance below."""
-    width = STRIP_CELL * len(truth)
-    parts = [_cells(stretch, TRUTH_TOP, fills) for stretch in stretches(truth)]
-    parts += [_cells(stretch, PREDICTED_TOP, fills) for stretch in stretches(predicted, masked)]
-    borders = "".join(f"M{x} 0V{MARK_TOP}" for x in range(STRIP_CELL, width, STRIP_CELL))
+    """Draw a clip in one row of a list: its lanes, a mark under wrong segments, the relevance below.
+
+    Parameters
+    ----------
+    lanes : sequence of Lane
+        From top to bottom.
+    num_seconds : float
+        Length of the clip.
+    wrong : sequence of bool, length T
+    relevance : sequence of float, length T
+        From 0 to 1.
+    fills : mapping of str to str
+        Colours by what the lanes name.
+    """
+    width = STRIP_CELL * len(relevance)
+    axis = TimeAxis(0, num_seconds, 0, width)
+    parts = []
+    for row, lane in enumerate(lanes):
+        parts += bars(lane, axis, top=row * (LANE_HEIGHT + LANE_GAP), height=LANE_HEIGHT, fills=fills)
+    below = len(lanes) * (LANE_HEIGHT + LANE_GAP)
+    borders = "".join(f"M{x} 0V{below}" for x in range(STRIP_CELL, width, STRIP_CELL))
     parts.append(element("path", class_="border", d=borders))
-    wrong = "".join(
-        f"M{segment * STRIP_CELL} {MARK_TOP + 1}h{STRIP_CELL}"
-        for segment, pair in enumerate(zip(truth, predicted, strict=True))
-        if pair[0] != pair[1]
+    marks = "".join(
+        f"M{segment * STRIP_CELL} {below + 1}h{STRIP_CELL}" for segment, is_wrong in enumerate(wrong) if is_wrong
     )
-    if wrong:
-        parts.append(element("path", class_="mark", d=wrong))
-    height = STRIP_HEIGHT - CURVE_TOP
-    curve = [
-        ((segment + 0.5) * STRIP_CELL, CURVE_TOP + height * (1 - value)) for segment, value in enumerate(relevance)
-    ]
-    parts.append(element("path", class_="threshold", d=f"M0 {number_text(CURVE_TOP + height / 2)}h{width}"))
+    if marks:
+        parts.append(element("path", class_="mark", d=marks))
+    top = below + MARK_HEIGHT
+    height = top + CURVE_HEIGHT
+    parts.append(element("path", class_="threshold", d=f"M0 {number_text((top + height) / 2)}h{width}"))
+    curve = axis.curve(relevance, floor=height, ceiling=top)
     parts.append(element("path", class_="line first", d=path_through(curve)))
-    return svg(
-        parts,
-        width,
-        STRIP_HEIGHT,
-        "strip",
-        title=_in_words(truth, predicted, relevance),
-        preserveAspectRatio="none",
-    )
+    title = _in_words(lanes, relevance)
+    return svg(parts, width, height, "strip", title=title, preserveAspectRatio="none")
 
 
 def matrix(address: str, *, events: Sequence[bool], fill: str, rows: str, columns: str, title: str) -> Markup:
@@ -132,8 +112,7 @@ def matrix(address: str, *, events: Sequence[bool], fill: str, rows: str, column
 
     Beside both axes are bars of the colour `fill` where an event truly is; `rows` and `columns` name the axes.
     """
-    number = len(events)
-    cell = MATRIX_SIZE / number
+    axis = TimeAxis(0, len(events), 0, MATRIX_SIZE)
     left, bottom = MATRIX_LEFT, MATRIX_SIZE
     parts = [element("rect", class_="frame", x=left, y=0, width=MATRIX_SIZE, height=MATRIX_SIZE)]
     parts.append(
@@ -148,16 +127,16 @@ def matrix(address: str, *, events: Sequence[bool], fill: str, rows: str, column
             class_="pixels",
         )
     )
-    for stretch in stretches(["event" if event else "" for event in events]):
-        if stretch.name:
-            start, length = stretch.start * cell, stretch.length * cell
-            bar = {"class_": "event", "fill": fill}
-            parts.append(element("rect", x=left - EVENT_BAR - 1, y=start, width=EVENT_BAR, height=length, **bar))
-            parts.append(element("rect", x=left + start, y=bottom + 1, width=length, height=EVENT_BAR, **bar))
-    for segment in sorted({0, (number - 1) // 2, number - 1}):
-        middle = (segment + 0.5) * cell
-        parts.append(element("text", str(segment + 1), class_="end", x=left - EVENT_BAR - 2, y=middle + 2))
-        parts.append(element("text", str(segment + 1), class_="middle", x=left + middle, y=bottom + EVENT_BAR + 7))
+    for span in find_spans(["event" if event else None for event in events]):
+        start, length = axis.box(span.start_seconds, span.stop_seconds)
+        bar = {"class_": "event", "fill": fill}
+        parts.append(element("rect", x=left - EVENT_BAR - 1, y=start, width=EVENT_BAR, height=length, **bar))
+        parts.append(element("rect", x=left + start, y=bottom + 1, width=length, height=EVENT_BAR, **bar))
+    middles = axis.middles(len(events))
+    for segment in sorted({0, (len(events) - 1) // 2, len(events) - 1}):
+        number, middle = str(segment + 1), middles[segment]
+        parts.append(element("text", number, class_="end", x=left - EVENT_BAR - 2, y=middle + 2))
+        parts.append(element("text", number, class_="middle", x=left + middle, y=bottom + EVENT_BAR + 7))
     centre = MATRIX_SIZE / 2
     height = MATRIX_SIZE + MATRIX_BOTTOM
     parts.append(element("text", columns, class_="middle", x=left + centre, y=height - 1))
@@ -165,26 +144,9 @@ def matrix(address: str, *, events: Sequence[bool], fill: str, rows: str, column
     return svg(parts, left + MATRIX_SIZE + 1, height, "matrix", title=title)
 
 
-def _cells(stretch: Stretch, top: int, fills: Mapping[str, str]) -> Markup:
-    styles = ["background"] * (stretch.name == BACKGROUND) + ["masked"] * stretch.is_masked
-    return element(
-        "rect",
-        x=stretch.start * STRIP_CELL,
-        y=top,
-        width=stretch.length * STRIP_CELL,
-        height=STRIP_ROW,
-        fill=fills[stretch.name],
-        **({"class_": " ".join(styles)} if styles else {}),
-    )
-
-
-def _in_words(truth: Sequence[str], predicted: Sequence[str], relevance: Sequence[float]) -> str:
-    lines = []
-    for what, names in (("truth", truth), ("predicted", predicted)):
-        lines.append(f"{what}: " + ", ".join(f"{s.name} {_span(s)}" for s in stretches(names)))
+def _in_words(lanes: Sequence[Lane], relevance: Sequence[float]) -> str:
+    lines = [
+        f"{lane.name}: " + ", ".join(f"{span.name} {span.numbers}" for span in lane.without_masks().spans)
+        for lane in lanes
+    ]
     return "\n".join([*lines, "relevance: " + " ".join(f"{value:.2f}" for value in relevance)])
-
-
-def _span(stretch: Stretch) -> str:
-    last = stretch.start + stretch.length
-    return str(last) if stretch.length == 1 else f"{stretch.start + 1}–{last}"

@@ -9,29 +9,28 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox, IdentityTransform
+from matplotlib.transforms import IdentityTransform
 from PIL import Image
 
 from pipeline.core.errors import MediaError
 from pipeline.core.files import atomic_write
-from pipeline.drawing.heat import attention_shares, overlay_colours
+from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import Colour
+from pipeline.drawing.plots import draw_bar
 from pipeline.drawing.thumbnails import Thumbnail, read_thumbnails
-from pipeline.report.clip_figures import stretches
-from pipeline.report.inputs import Prediction, Run
-from pipeline.report.timelines import shows_attention
+from pipeline.drawing.timelines import TimeAxis
+from pipeline.report.run import Prediction, Run
 
 NUM_SHEETS = 6
 PICTURE_WIDTH, GAP = 144, 4
 NO_PICTURE_GREY = 225
 ABOVE, BELOW = 30, 124
+LANE_HEIGHT = 24
 DOTS_PER_INCH = 100
 PIXELS = IdentityTransform()
 BLUE, GREY = "#1f66b5", "#888888"
@@ -71,35 +70,29 @@ def _draw(run: Run, prediction: Prediction, colours: dict[str, Colour]) -> bytes
     height, width = pictures.shape[:2]
     figure = Figure(figsize=(width / DOTS_PER_INCH, (height + BELOW + ABOVE) / DOTS_PER_INCH), dpi=DOTS_PER_INCH)
     clip = prediction.clip
-    _write(figure, 4, BELOW + height + ABOVE / 2, f"{clip.category}   {clip.clip_id}", size=11, weight="bold")
+    title = Text(4, BELOW + height + ABOVE / 2, f"{clip.category}   {clip.clip_id}", transform=PIXELS, parse_math=False)
+    title.set(size=11, weight="bold", va="center_baseline")
+    figure.add_artist(title)
     figure.figimage(pictures, xo=0, yo=BELOW, origin="upper")
-    _draw_relevance(figure, prediction, width)
-    for bottom, what, names in ((32, "truth", prediction.truth), (4, "predicted", prediction.predicted)):
-        for stretch in stretches(names):
-            left, length = stretch.start * (PICTURE_WIDTH + GAP), stretch.length * (PICTURE_WIDTH + GAP) - GAP
-            colour = colours[stretch.name]
-            figure.add_artist(Rectangle((left, bottom), length, 24, transform=PIXELS, color=colour.fill, linewidth=0))
-            label = _write(figure, left + 8, bottom + 12, f"{what}: {stretch.name}", size=8, color=colour.ink)
-            label.set_clip_box(Bbox.from_bounds(left, bottom, length, 24))
-            label.set_clip_on(True)
+    axis = TimeAxis(0, run.num_seconds, -GAP / 2, width + GAP / 2)
+    _draw_relevance(figure, prediction, axis)
+    for row, lane in enumerate(reversed(run.lanes(prediction))):
+        bottom = GAP + row * (LANE_HEIGHT + GAP)
+        for span in lane.without_masks().spans:
+            left, length = axis.box(span.start_seconds, span.stop_seconds, gap=GAP)
+            box = (left, bottom, length, LANE_HEIGHT)
+            draw_bar(figure, box, colours[span.name], f"{lane.name}: {span.name}", transform=PIXELS)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _draw_relevance(figure: Figure, prediction: Prediction, width: int) -> None:
-    bottom, height = 66, BELOW - 74
-    middles = (np.arange(len(prediction.relevance)) + 0.5) * (PICTURE_WIDTH + GAP) - GAP / 2
-    heights = bottom + height * np.array(prediction.relevance)
-    half = bottom + height / 2
-    figure.add_artist(Line2D((0, width), (half, half), transform=PIXELS, color=GREY, linestyle=":", linewidth=1))
-    figure.add_artist(Line2D(middles, heights, transform=PIXELS, color=BLUE, marker="o", markersize=4, linewidth=1.5))
-
-
-def _write(figure: Figure, x: float, y: float, words: str, **style: Any) -> Text:
-    text = Text(x, y, words, transform=PIXELS, va="center_baseline", parse_math=False, **style)
-    figure.add_artist(text)
-    return text
+def _draw_relevance(figure: Figure, prediction: Prediction, axis: TimeAxis) -> None:
+    bottom, top = 66, BELOW - 8
+    x, y = zip(*axis.curve(prediction.relevance, floor=bottom, ceiling=top), strict=True)
+    ends, half = (axis.left, axis.right), ((bottom + top) / 2,) * 2
+    figure.add_artist(Line2D(ends, half, transform=PIXELS, color=GREY, linestyle=":", linewidth=1))
+    figure.add_artist(Line2D(x, y, transform=PIXELS, color=BLUE, marker="o", markersize=4, linewidth=1.5))
 
 
 def _row_of_pictures(run: Run, prediction: Prediction) -> np.ndarray:
@@ -115,14 +108,13 @@ def _row_of_pictures(run: Run, prediction: Prediction) -> np.ndarray:
     except MediaError:
         thumbnails = [None] * dataset.num_segments
     height = max((thumbnail.height for thumbnail in thumbnails if thumbnail), default=PICTURE_WIDTH * 3 // 4)
-    shares = attention_shares(prediction.maps["attention"]) if "attention" in prediction.maps else None
+    overlays = attention_overlays(prediction.maps["attention"], prediction.is_event)
     row = Image.new("RGB", (dataset.num_segments * (PICTURE_WIDTH + GAP) - GAP, height), "white")
-    for segment, thumbnail in enumerate(thumbnails):
+    for segment, (thumbnail, overlay) in enumerate(zip(thumbnails, overlays, strict=True)):
         picture = Image.new("RGB", (PICTURE_WIDTH, height), (NO_PICTURE_GREY,) * 3)
         if thumbnail:
             picture = Image.open(io.BytesIO(thumbnail.content)).convert("RGB").resize((PICTURE_WIDTH, height))
-        if shares is not None and shows_attention(prediction, segment):
-            overlay = Image.fromarray(overlay_colours(shares[segment])).resize(picture.size, Image.Resampling.BILINEAR)
-            picture.paste(overlay, mask=overlay)
+        if overlay is not None:
+            picture = Image.fromarray(blend(np.asarray(picture), enlarge(overlay, *picture.size)))
         row.paste(picture, (segment * (PICTURE_WIDTH + GAP), 0))
     return np.asarray(row)

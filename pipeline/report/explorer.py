@@ -10,8 +10,8 @@ from markupsafe import Markup
 from pipeline.drawing.palette import Colour
 from pipeline.report.choice import list_clips
 from pipeline.report.clip_figures import strip
-from pipeline.report.inputs import Prediction, Run
 from pipeline.report.mistakes import KINDS, RIGHT, segment_kinds
+from pipeline.report.run import Prediction, Run
 from pipeline.report.timelines import Timeline, build_timeline
 
 
@@ -100,9 +100,9 @@ def describe_outcome(prediction: Prediction, kinds: tuple[str, ...]) -> tuple[st
 def _row(run: Run, prediction: Prediction, colours: dict[str, Colour], timeline: Timeline | None) -> Row:
     kinds = segment_kinds(prediction.truth, prediction.predicted)
     figure = strip(
-        truth=prediction.truth,
-        predicted=prediction.predicted,
-        masked=run.is_masked(prediction.clip.video_id),
+        run.lanes(prediction),
+        num_seconds=run.num_seconds,
+        wrong=[kind != RIGHT for kind in kinds],
         relevance=prediction.relevance,
         fills={name: colour.fill for name, colour in colours.items()},
     )

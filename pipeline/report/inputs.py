@@ -1,4 +1,4 @@
-"""What the page is made of: the files of all earlier stages, read once and checked against one another.
+"""Read the files of all earlier stages once, and check them against one another.
 
 The page shows numbers of five stages side by side. That is only honest when they belong to one run, so whatever
 contradicts is refused here: predictions of unknown clips, a ledger of other videos, a confusion of other segments.
@@ -7,7 +7,6 @@ contradicts is refused here: predictions of unknown clips, a ledger of other vid
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,18 +15,11 @@ import numpy as np
 from pipeline.core.errors import PipelineError, explain
 from pipeline.core.files import read_csv
 from pipeline.params.schema import Params
-from pipeline.store.ledger import LedgerSummary, sampling_offset_seconds, summarise_ledger
+from pipeline.report.run import MATRICES, MODALITIES, PREDICTIONS, Features, Prediction, Run
+from pipeline.store.ledger import summarise_ledger
 from pipeline.store.manifest import BACKGROUND, Clip, Manifest, load_manifest
 from pipeline.store.maps import load_maps
-from pipeline.store.shards import LedgerRow, ShardIndex, load_index, load_ledger
-
-MODALITIES = ("visual", "audio")
-
-PREDICTIONS = {"test": "predictions.csv", "val": "predictions_val.csv"}
-"""The file with the predictions of each split that the page shows."""
-
-MATRICES = ("visual_similarity", "visual_connections", "audio_similarity", "audio_connections")
-"""What a method with positive sample propagation leaves beside the attention."""
+from pipeline.store.shards import load_index, load_ledger
 
 METRICS = (
     "segment_accuracy",
@@ -47,95 +39,6 @@ SEED_METRICS = ("num_seeds", "segment_accuracy_mean", "segment_accuracy_sd")
 """Only there where several seeds were trained."""
 
 _PER_CLASS_COLUMNS = ("category", "num_clips", "num_event_segments", "segment_accuracy", "category_accuracy")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was said about one clip, and what led there.
-
-    Parameters
-    ----------
-    clip : Clip
-    truth, predicted : tuple of str, length T
-        A name per segment.
-    relevance : tuple of float, length T
-        Probability of an event, 0 to 1.
-    maps : dict of str to np.ndarray
-        ``attention`` (T, P) and, of methods that propagate, the matrices (T, T) that :data:`MATRICES` names.
-    """
-
-    clip: Clip
-    truth: tuple[str, ...]
-    predicted: tuple[str, ...]
-    relevance: tuple[float, ...]
-    maps: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def num_right(self) -> int:
-        """Segments whose name is right."""
-        return sum(a == b for a, b in zip(self.truth, self.predicted, strict=True))
-
-
-@dataclass(frozen=True)
-class Features:
-    """The books of one modality: ``index.json``, the ledger rows by video, and their sum."""
-
-    index: ShardIndex
-    ledger: dict[str, LedgerRow]
-    summary: LedgerSummary
-
-    def valid(self, video_id: str, num_segments: int) -> tuple[bool, ...]:
-        """Return per segment whether the modality had media."""
-        flags = self.ledger[video_id].valid.ljust(num_segments, "0")[:num_segments]
-        return tuple(flag == "1" for flag in flags)
-
-    def offset_seconds(self, video_id: str) -> float | None:
-        """Return how far apart frames chosen by number and by time are, at the most; None where it is not known."""
-        return sampling_offset_seconds(self.ledger[video_id])
-
-
-@dataclass(frozen=True)
-class Run:
-    """Everything the page shows.
-
-    Parameters
-    ----------
-    history : dict
-        Column of ``history.csv`` to its values, one per epoch; None where the file has none or no finite number.
-    metrics : dict
-        Name to number; None where the score is not defined.
-    confusion : np.ndarray
-        Shape (C + 1, C + 1), int: segments by truth (row) and prediction (column), background last.
-    predictions : dict of str to tuple of Prediction
-        Of the scored clips of each split in :data:`PREDICTIONS`, in the manifest's order.
-    """
-
-    params: Params
-    raw: Path
-    manifest: Manifest
-    audit: dict[str, Any]
-    features: dict[str, Features]
-    history: dict[str, list[float | None]]
-    metrics: dict[str, float | None]
-    per_class: list[dict[str, str]]
-    confusion: np.ndarray
-    predictions: dict[str, tuple[Prediction, ...]]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Category names in class order, ``background`` last."""
-        return (*self.manifest.categories, BACKGROUND)
-
-    @property
-    def test_clips(self) -> tuple[Clip, ...]:
-        """The clips that should have been scored."""
-        return tuple(clip for clip in self.manifest.clips if clip.split == "test")
-
-    def is_masked(self, video_id: str) -> tuple[bool, ...]:
-        """Return per segment whether a modality is missing, so that nothing can be both seen and heard."""
-        number = self.params.dataset.num_segments
-        flags = [self.features[modality].valid(video_id, number) for modality in MODALITIES]
-        return tuple(not all(pair) for pair in zip(*flags, strict=True))
 
 
 def load_run(*, params: Params, prepared: Path, features: Path, train: Path, evaluate: Path, raw: Path) -> Run:
@@ -174,9 +77,9 @@ def _load_features(folder: Path, modality: str, manifest: Manifest, params: Para
     if index.modality != modality:
         raise _contradiction(folder / "index.json", f"modality {modality!r}", repr(index.modality), stage)
     asked = "released" if params.features.source == "released" else getattr(params, modality).weights
-    found = str(index.recipe.get("weights", index.recipe.get("source")))
-    if _origin(asked) != _origin(found):
-        raise _contradiction(folder / "index.json", f"features from {asked!r}, as params.yaml says", repr(found), stage)
+    if _kind(asked) != _kind(index.origin):
+        expected = f"features from {asked!r}, as params.yaml says"
+        raise _contradiction(folder / "index.json", expected, repr(index.origin), stage)
     try:
         ledger = {row.video_id: row for row in load_ledger(folder / "ledger.csv")}
     except (TypeError, ValueError) as error:
@@ -192,7 +95,7 @@ def _load_features(folder: Path, modality: str, manifest: Manifest, params: Para
     return Features(index, ledger, summarise_ledger(list(ledger.values()), params.dataset.num_segments))
 
 
-def _origin(name: str) -> str:
+def _kind(name: str) -> str:
     """Return what is to be said of features beside their scores: released, from random weights, or from others."""
     return name if name == "released" else "random" if name.partition(":")[0] == "random" else "weights"
 

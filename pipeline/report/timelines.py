@@ -8,11 +8,12 @@ import numpy as np
 from markupsafe import Markup
 
 from pipeline.core.errors import MediaError
-from pipeline.drawing.heat import attention_shares, encode_png, map_colours, matrix_colours, overlay_colours
+from pipeline.drawing.heat import attention_overlays, attention_strengths, encode_png, map_colours, matrix_colours
 from pipeline.drawing.palette import Colour
 from pipeline.drawing.thumbnails import Sound, Thumbnail, read_sound, read_thumbnails
-from pipeline.report.clip_figures import Stretch, matrix, relevance_curve, stretches, waveform
-from pipeline.report.inputs import MATRICES, Prediction, Run
+from pipeline.drawing.timelines import Lane
+from pipeline.report.clip_figures import matrix, relevance_curve, waveform
+from pipeline.report.run import MATRICES, Prediction, Run
 from pipeline.store.manifest import BACKGROUND
 
 _MATRIX_WORDS = {
@@ -61,8 +62,7 @@ class Timeline:
     spectrogram: str | None
     waveform: Markup | None
     has_audio: tuple[bool, ...]
-    truth: tuple[Stretch, ...]
-    predicted: tuple[Stretch, ...]
+    lanes: tuple[Lane, ...]
     relevance: Markup
     attention: tuple[AttentionMap, ...]
     matrices: tuple[Matrix, ...]
@@ -87,52 +87,45 @@ def build_timeline(run: Run, prediction: Prediction, colours: dict[str, Colour])
     except MediaError as error:
         notes.append(f"no pictures: {error.reason}")
     try:
-        sound = read_sound(path, num_seconds=dataset.num_segments * dataset.segment_seconds)
+        sound = read_sound(path, num_seconds=run.num_seconds)
     except MediaError as error:
         notes.append(f"no sound: {error.reason}")
-    shares = attention_shares(prediction.maps["attention"]) if "attention" in prediction.maps else None
+    overlays = attention_overlays(prediction.maps["attention"], prediction.is_event)
     return Timeline(
         pictures=tuple(
-            None if thumbnail is None else _picture(thumbnail, _overlay(prediction, shares, segment))
-            for segment, thumbnail in enumerate(thumbnails)
+            None if thumbnail is None else _picture(thumbnail, overlay)
+            for thumbnail, overlay in zip(thumbnails, overlays, strict=True)
         ),
         spectrogram=None if sound is None else _data_url("image/webp", sound.spectrogram),
         waveform=None if sound is None else waveform(sound.extremes),
         has_audio=run.features["audio"].valid(clip.video_id, dataset.num_segments),
-        truth=tuple(stretches(prediction.truth)),
-        predicted=tuple(stretches(prediction.predicted, run.is_masked(clip.video_id))),
+        lanes=run.lanes(prediction),
         relevance=relevance_curve(prediction.relevance),
-        attention=() if shares is None else _attention(prediction.maps["attention"], shares),
+        attention=_attention(prediction.maps["attention"]),
         matrices=_matrices(prediction, colours[clip.category].fill) if MATRICES[0] in prediction.maps else (),
         media_note="; ".join(notes),
         offset_seconds=run.features["visual"].offset_seconds(clip.video_id),
     )
 
 
-def shows_attention(prediction: Prediction, segment: int) -> bool:
-    """Return whether the picture of a segment shows where the network looked: an event was predicted there."""
-    return prediction.predicted[segment] != BACKGROUND
+def _picture(thumbnail: Thumbnail, overlay: np.ndarray | None) -> Picture:
+    address = None if overlay is None else _data_url("image/png", encode_png(overlay))
+    return Picture(_data_url("image/webp", thumbnail.content), thumbnail.width, thumbnail.height, address)
 
 
-def _overlay(prediction: Prediction, shares: np.ndarray | None, segment: int) -> np.ndarray | None:
-    return None if shares is None or not shows_attention(prediction, segment) else shares[segment]
-
-
-def _picture(thumbnail: Thumbnail, shares: np.ndarray | None) -> Picture:
-    overlay = None if shares is None else _data_url("image/png", encode_png(overlay_colours(shares)))
-    return Picture(_data_url("image/webp", thumbnail.content), thumbnail.width, thumbnail.height, overlay)
-
-
-def _attention(weights: np.ndarray, shares: np.ndarray) -> tuple[AttentionMap, ...]:
-    side = shares.shape[1]
+def _attention(weights: np.ndarray) -> tuple[AttentionMap, ...]:
+    strengths = attention_strengths(weights)
+    if strengths is None:
+        return ()
+    side = strengths.shape[1]
     maps = []
-    for segment, share in enumerate(shares):
+    for segment, strength in enumerate(strengths):
         row, column = divmod(int(weights[segment].argmax()), side)
         words = (
             f"segment {segment + 1}: most attention, {float(weights[segment].max()):.0%}, "
             f"in row {row + 1}, column {column + 1} of {side}"
         )
-        maps.append(AttentionMap(_data_url("image/png", encode_png(map_colours(share))), words))
+        maps.append(AttentionMap(_data_url("image/png", encode_png(map_colours(strength))), words))
     return tuple(maps)
 
 

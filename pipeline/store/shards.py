@@ -244,6 +244,11 @@ class ShardIndex:
         """Short hash of the recipe."""
         return fingerprint(self.recipe)
 
+    @property
+    def origin(self) -> str:
+        """What the features were made with: the name of the weights, or ``released``."""
+        return str(self.recipe.get("weights", self.recipe.get("source")))
+
     def save(self, folder: Path) -> None:
         """Write ``index.json`` into `folder`."""
         write_json(folder / "index.json", {"schema": SCHEMA, **asdict(self), "recipe_hash": self.recipe_hash})

@@ -8,16 +8,13 @@ import torch
 
 from pipeline.core.devices import choose_device
 from pipeline.core.errors import PipelineError, TrainingError
-from pipeline.metrics.localization import VideoCounts, predict_segments, segment_accuracy, video_counts
+from pipeline.evaluation.scoring import load_selected, score
 from pipeline.params.overriding import override
 from pipeline.params.schema import Params
 from pipeline.store.manifest import SPLITS
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import Counts, Record, failed, write_record
-from pipeline.training.checkpoints import SELECTIONS, load_checkpoint
 from pipeline.training.dataset import Dataset, load_dataset
-from pipeline.training.inference import ARITHMETIC, predict_each, reproducible
-from pipeline.training.loading import open_store
 from pipeline.training.loop import train
 
 logger = logging.getLogger(__name__)
@@ -67,37 +64,23 @@ def run_row(params: Params, plan: Plan, seed: int, prepared: Path, features: Pat
 
 def _score(row: str, seed: int, weights: Path, dataset: Dataset, device: torch.device) -> tuple[Record, Counts]:
     """Score the weights on the test split: those selected on validation, and those selected on test."""
-    pairs = [load_checkpoint(weights / SELECTIONS[split], device) for split in ("val", "test")]
-    (best, network), (best_on_test, network_on_test) = pairs
-    arithmetic = ARITHMETIC[best.precision]
-    test = dataset.test
-    with reproducible(), open_store(dataset, "stream", device, arithmetic.network, num_workers=0) as store:
-        answers = predict_each([network, network_on_test], test.clips, store, arithmetic)
-    truth, valid = test.truth.numpy(), test.has_media.numpy()
-    counts: list[VideoCounts] = []
-    for checkpoint, outputs in zip((best, best_on_test), answers, strict=True):
-        predicted = predict_segments(outputs.event_logits, outputs.category_logits, valid=valid)
-        counts.append(video_counts(predicted, truth, test.clips.video_ids))
+    best, best_on_test = score(load_selected(weights, dataset, device), dataset.test, dataset, device)
+    for scored in (best, best_on_test):
         logger.info(
             "test: %.2f %% of segments with epoch %d, the best on %s",
-            segment_accuracy(predicted, truth),
-            checkpoint.epoch,
-            checkpoint.selected_on,
+            scored.segment_accuracy,
+            scored.checkpoint.epoch,
+            scored.checkpoint.selected_on,
         )
-    selected, on_test = counts
+    selected, on_test = best.count_per_video(), best_on_test.count_per_video()
     record = Record(
         row=row,
         seed=seed,
         reason="",
-        num_clips=len(test),
-        num_clips_expected=test.num_expected,
-        best_epoch=best.epoch or 0,
-        test_selected_epoch=best_on_test.epoch or 0,
-        weights={folder.index.modality: _origin(folder.index.recipe) for folder in (dataset.visual, dataset.audio)},
+        num_clips=len(dataset.test),
+        num_clips_expected=dataset.test.num_expected,
+        best_epoch=best.checkpoint.epoch or 0,
+        test_selected_epoch=best_on_test.checkpoint.epoch or 0,
+        weights={folder.index.modality: folder.index.origin for folder in (dataset.visual, dataset.audio)},
     )
     return record, Counts(selected.video_ids, selected.total, selected.correct, on_test.correct)
-
-
-def _origin(recipe: dict[str, object]) -> str:
-    """Return what features were made with: the name of the weights, or that they were released."""
-    return str(recipe.get("weights", recipe.get("source")))

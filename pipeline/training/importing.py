@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from models.released import TranslatedWeights, translate
+from models.localization.released import TranslatedWeights, translate
 from pipeline.core.errors import CheckpointError, explain
 from pipeline.features.weights import read_torch
 from pipeline.params.schema import TrainParams

@@ -25,7 +25,7 @@ from models.localization.avel import AVELNet
 from models.localization.avsdn import AVSDNNet
 from models.localization.cmran import CMRANNet
 from models.localization.psp import PSPNet
-from models.released import translate
+from models.localization.released import translate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN_DIR = Path(os.environ.get("AVEL_GOLDEN_DIR", REPOSITORY.parent / "shared" / "golden"))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models.localization.propagation import PositiveSamplePropagation
-from models.released import translate
+from models.localization.released import translate
 
 OF_PROPAGATION = {
     "beta": "pair_similarity",

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from torch import Tensor, nn
 
 from models.localization.psp import PSPLocalization, PSPNet
-from models.released import translate_names
+from models.localization.released import translate_names
 from pipeline.methods.registry import METHODS
 from pipeline.params.schema import Params, TrainParams
 from pipeline.training import terms

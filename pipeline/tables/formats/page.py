@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.drawing.pages import load_template
 from pipeline.tables.building import Table
 
 
@@ -22,18 +22,9 @@ def to_page(title: str, caveats: Sequence[str], retry: str, tables: Sequence[Tab
         The command that tries failed runs again; empty if there are none.
     tables : sequence of Table
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline.tables", "formats"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["groups"] = _groups
+    template = load_template("pipeline.tables", "formats", "page.html.j2", groups=_groups)
     style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html.j2").render(
-        style=Markup(style), title=title, caveats=caveats, retry=retry, tables=tables
-    )
+    return template.render(style=Markup(style), title=title, caveats=caveats, retry=retry, tables=tables)
 
 
 def _groups(table: Table) -> list[tuple[str, int]]:

@@ -45,13 +45,15 @@ def test_events_are_bars_of_their_length_and_colour(make_prediction: Callable, v
 def test_attention_is_laid_over_events_alone(make_prediction: Callable, video: Path, tmp_path: Path) -> None:
     plain = draw(make_prediction(video, "....."), tmp_path / "a.png")
     marked = draw(make_prediction(video, "..b.."), tmp_path / "b.png")
-    changed = np.argwhere(np.abs(plain - marked).max(axis=2) > 40)
-    strip = changed[changed[:, 0] < 185]  # the pictures are above everything else that may differ
+    above = 185  # everything else that may differ is below the pictures
+    changed = np.argwhere(np.abs(plain - marked)[:above].max(axis=2) > 40)[:, 1]
+    brighter = np.argwhere((marked - plain)[:above].max(axis=2) > 40)[:, 1]
     column = (picture.WIDTH - picture.LEFT - picture.RIGHT) / 5 * picture.DOTS_PER_INCH
-    left = picture.LEFT * picture.DOTS_PER_INCH
-    assert len(strip)
-    assert strip[:, 1].min() >= left + 2 * column - 2
-    assert strip[:, 1].max() <= left + 2.5 * column, "the upper left of the third picture"
+    left = picture.LEFT * picture.DOTS_PER_INCH + 2 * column
+    assert len(brighter)
+    assert changed.min() >= left - 2
+    assert changed.max() <= left + column
+    assert brighter.max() <= left + column / 2, "the upper left of the third picture"
 
 
 def test_long_videos_have_rows_up_to_a_limit(

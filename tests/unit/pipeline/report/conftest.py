@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from pipeline.core.files import write_csv, write_json
 from pipeline.params.schema import Params, load_params
 from pipeline.report.build import build_report
-from pipeline.report.inputs import MATRICES
+from pipeline.report.run import MATRICES
 from pipeline.store.manifest import BACKGROUND, Clip, Manifest, VideoFile
 from pipeline.store.maps import save_maps
 from pipeline.store.shards import LedgerRow, ShardIndex, save_ledger
@@ -264,3 +265,58 @@ def run_with_media(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
 def make_clip() -> Callable[..., Path]:
     """Return :func:`write_clip`."""
     return write_clip
+
+
+class Page(HTMLParser):
+    """Collects the tags, the addresses, the clips of the list, the script and the visible words of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags, self.addresses, self.handlers, self.words, self.open = [], [], [], [], []
+        self.rows, self.images, self.script, self.policy = [], [], "", ""
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "link", "br", "input"):
+            self.open.append(tag)
+        attributes = dict(attrs)
+        if "data-id" in attributes:
+            self.rows.append(attributes)
+        if tag == "img":
+            self.images.append((attributes.get("class"), attributes["src"]))
+        if attributes.get("http-equiv") == "Content-Security-Policy":
+            self.policy = attributes["content"]
+        for name, value in attrs:
+            if name in ("src", "href", "action", "data", "srcset", "poster", "xlink:href"):
+                self.addresses.append(value)
+            if name.startswith("on"):
+                self.handlers.append(name)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] == ["script"]:
+            self.script += data
+        elif "style" not in self.open:
+            self.words.append(data)
+
+
+@pytest.fixture(scope="session")
+def read_page() -> type[Page]:
+    """Return :class:`Page`."""
+    return Page
+
+
+@pytest.fixture(scope="module")
+def text(run_with_media: FakeRun) -> str:
+    """Return the page of a run that no test changes."""
+    return run_with_media.build()
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    """Return the same page, read."""
+    return Page(text)

@@ -1,6 +1,6 @@
 from pipeline.report import choice
 from pipeline.report.choice import choose_predictions, list_clips
-from pipeline.report.inputs import Prediction
+from pipeline.report.run import Prediction
 from pipeline.store.manifest import Clip
 
 

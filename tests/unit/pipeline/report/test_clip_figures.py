@@ -3,41 +3,30 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from pipeline.drawing.timelines import Lane, find_spans
 from pipeline.report.clip_figures import (
-    CURVE_TOP,
-    MARK_TOP,
+    CURVE_HEIGHT,
+    LANE_GAP,
+    LANE_HEIGHT,
+    MARK_HEIGHT,
     MATRIX_LEFT,
     MATRIX_SIZE,
     STRIP_CELL,
-    STRIP_HEIGHT,
-    Stretch,
     matrix,
     relevance_curve,
-    stretches,
     strip,
     waveform,
 )
 
+MARK_TOP = 2 * (LANE_HEIGHT + LANE_GAP)
+CURVE_TOP = MARK_TOP + MARK_HEIGHT
+STRIP_HEIGHT = CURVE_TOP + CURVE_HEIGHT
 FILLS = {"dog": "#111111", "cat": "#222222", "background": "#333333"}
 
 
 def points_of(svg, style):
     paths = [part for part in ElementTree.fromstring(svg).iter("path") if part.get("class") == style]
     return [tuple(map(float, point)) for point in re.findall(r"[ML]([\d.]+) ([\d.]+)", paths[0].get("d"))]
-
-
-class TestStretches:
-    def test_join_neighbours_of_one_name_that_are_equally_masked(self):
-        found = stretches(("dog", "dog", "dog", "cat"), (False, False, True, True))
-        assert list(found) == [
-            Stretch("dog", 0, 2, False),
-            Stretch("dog", 2, 1, True),
-            Stretch("cat", 3, 1, True),
-        ]
-
-    def test_say_which_segments_counting_from_one(self):
-        assert Stretch("dog", 0, 1, False).title == "segment 1: dog"
-        assert Stretch("dog", 2, 3, True).title == "segments 3 to 5: dog, masked: a modality is missing"
 
 
 class TestRelevanceCurve:
@@ -59,15 +48,19 @@ class TestWaveform:
 
 
 class TestStrip:
-    def draw(self, **changes):
-        values = {
-            "truth": ("background", "dog", "dog", "background"),
-            "predicted": ("background", "cat", "dog", "background"),
-            "masked": (False, False, False, True),
-            "relevance": (0.0, 1.0, 0.5, 0.0),
-            "fills": FILLS,
-        }
-        return strip(**(values | changes))
+    def draw(self, predicted=("background", "cat", "dog", "background")):
+        truth = ("background", "dog", "dog", "background")
+        masked = (False, False, False, True)
+        return strip(
+            [
+                Lane("truth", find_spans(truth, segment_seconds=0.5)),
+                Lane("predicted", find_spans(predicted, masked, segment_seconds=0.5)),
+            ],
+            num_seconds=2.0,
+            wrong=[true != said for true, said in zip(truth, predicted, strict=True)],
+            relevance=(0.0, 1.0, 0.5, 0.0),
+            fills=FILLS,
+        )
 
     def test_has_truth_above_prediction_in_the_colours_of_the_categories(self):
         rects = list(ElementTree.fromstring(self.draw()).iter("rect"))
@@ -96,6 +89,14 @@ class TestStrip:
     def test_curve_is_as_high_as_the_relevance(self):
         heights = [y for _, y in points_of(self.draw(), "line first")]
         assert heights == [STRIP_HEIGHT, CURVE_TOP, (STRIP_HEIGHT + CURVE_TOP) / 2, STRIP_HEIGHT]
+
+    def test_stacks_any_number_of_lanes_which_may_have_gaps(self):
+        lanes = [Lane(f"{name}, heard", find_spans([None, name, None, name])) for name in ("dog", "cat", "dog")]
+        drawn = strip(lanes, num_seconds=4.0, wrong=[False] * 4, relevance=[0.5] * 4, fills=FILLS)
+        tops = [float(part.get("y")) for part in ElementTree.fromstring(drawn).iter("rect")]
+        assert tops == [row * (LANE_HEIGHT + LANE_GAP) for row in (0, 0, 1, 1, 2, 2)]
+        assert min(y for _, y in points_of(drawn, "line first")) > tops[-1] + LANE_HEIGHT
+        assert "cat, heard: cat 2, cat 4" in drawn
 
     def test_says_everything_in_words(self):
         assert ElementTree.fromstring(self.draw())[0].text == (

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pipeline.report.contact_sheets import BELOW, GAP, NUM_SHEETS, PICTURE_WIDTH, choose_sheets
-from pipeline.report.inputs import Prediction
+from pipeline.report.run import Prediction
 from pipeline.store.manifest import Clip
 
 

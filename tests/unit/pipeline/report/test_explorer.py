@@ -1,8 +1,8 @@
 from markupsafe import Markup
 
 from pipeline.report.explorer import Explorer, Row, describe_outcome
-from pipeline.report.inputs import Prediction
 from pipeline.report.mistakes import segment_kinds
+from pipeline.report.run import Prediction
 from pipeline.store.manifest import Clip
 
 B = "background"

@@ -5,23 +5,12 @@ import numpy as np
 import pytest
 
 from pipeline.report.calibration import calibrate
-from pipeline.report.figures import Mark, Series, confusion_map, element, line_chart, reliability_diagram, ticks
+from pipeline.report.figures import Mark, Series, confusion_map, line_chart, reliability_diagram, ticks
 
 
 def points_of(svg, style):
     paths = [part for part in ElementTree.fromstring(svg).iter("path") if part.get("class") == style]
     return [tuple(map(float, point)) for point in re.findall(r"[ML]([\d.]+) ([\d.]+)", paths[0].get("d"))]
-
-
-class TestElement:
-    def test_escapes_text_and_attributes(self):
-        assert element("text", '<i>&"', title='"<') == '<text title="&#34;&lt;">&lt;i&gt;&amp;&#34;</text>'
-
-    def test_keeps_elements_inside(self):
-        assert element("g", element("path", d="M0 0")) == '<g><path d="M0 0"></path></g>'
-
-    def test_writes_two_decimals_at_most(self):
-        assert element("rect", x=1 / 3, fill_opacity=2.0) == '<rect x="0.33" fill-opacity="2"></rect>'
 
 
 class TestTicks:

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.drawing.heat import attention_shares, map_colours, overlay_colours
+from pipeline.drawing.heat import attention_strengths, map_colours, overlay_colours
 from pipeline.drawing.palette import colours
-from pipeline.report.inputs import MATRICES, load_run
+from pipeline.report.inputs import load_run
+from pipeline.report.run import MATRICES
 from pipeline.report.timelines import build_timeline
 from pipeline.training.inference import MATRICES as WRITTEN_MATRICES
 
@@ -32,14 +33,14 @@ def test_the_matrices_are_those_that_evaluation_writes():
 def test_an_overlay_is_the_attention_of_its_own_segment(run):
     prediction = run.predictions["test"][0]
     prediction.maps["attention"] = np.random.default_rng(1).dirichlet(np.ones(49), 4).astype(np.float16)
-    shares = attention_shares(prediction.maps["attention"])
+    strengths = attention_strengths(prediction.maps["attention"])
     timeline = build(run, 0)
     assert prediction.predicted == ("background", "bell", "bell", "background")
     assert [picture.overlay is not None for picture in timeline.pictures] == [False, True, True, False]
     for segment in (1, 2):
-        assert np.array_equal(pixels(timeline.pictures[segment].overlay), overlay_colours(shares[segment]))
+        assert np.array_equal(pixels(timeline.pictures[segment].overlay), overlay_colours(strengths[segment]))
     for segment in range(4):
-        assert np.array_equal(pixels(timeline.attention[segment].address), map_colours(shares[segment]))
+        assert np.array_equal(pixels(timeline.attention[segment].address), map_colours(strengths[segment]))
 
 
 def test_rows_of_a_matrix_are_the_segments_that_listen(run):
@@ -60,11 +61,11 @@ def test_a_clip_without_media_has_the_reasons_and_its_names(run):
     assert timeline.media_note == "no pictures: missing; no sound: missing"
     assert not timeline.has_pictures
     assert timeline.spectrogram is timeline.waveform is None
-    assert [stretch.name for stretch in timeline.truth] == ["background", "bell", "background"]
+    assert [span.name for span in timeline.lanes[0].spans] == ["background", "bell", "background"]
     assert len(timeline.attention) == 4
 
 
 def test_masked_segments_are_marked_in_what_was_predicted(run):
-    assert [(stretch.start, stretch.is_masked) for stretch in build(run, 1).predicted] == [
+    assert [(span.start, span.is_masked) for span in build(run, 1).lanes[1].spans] == [
         (0, False), (1, False), (2, False), (3, True)
     ]  # fmt: skip

@@ -294,3 +294,11 @@ class TestLedger:
         path.write_bytes(",".join(LEDGER_COLUMNS).encode() + b"\n" + row + b"\n")
         with pytest.raises(ShardError, match=f"found {found}; run the extraction again"):
             load_ledger(path)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "origin"),
+    [({"weights": "random:1"}, "random:1"), ({"source": "released", "release": "ave"}, "released")],
+)
+def test_an_index_says_what_its_features_were_made_with(recipe: dict[str, str], origin: str) -> None:
+    assert ShardIndex("audio", recipe, "00", 0, ()).origin == origin

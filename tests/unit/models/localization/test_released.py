@@ -9,7 +9,7 @@ from models.localization.avsdn import AVSDNNet
 from models.localization.cmran import CMRANNet
 from models.localization.propagation import PositiveSamplePropagation
 from models.localization.psp import PSPNet
-from models.released import Mismatch, translate, translate_names
+from models.localization.released import Mismatch, translate, translate_names
 
 SIZES = {"num_categories": 2, "visual_channels": 4, "audio_features": 3, "num_positions": 4}
 SAMPLES = {

@@ -1,0 +1,115 @@
+"""From trained weights to what they get right: their answers about a split, and the labels these mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.core.errors import CheckpointError, explain
+from pipeline.metrics.localization import VideoCounts, predict_segments, segment_accuracy, video_counts
+from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
+from pipeline.training.dataset import Dataset, LabelledClips
+from pipeline.training.inference import ARITHMETIC, Outputs, predict_each, reproducible
+from pipeline.training.loading import open_store
+
+Loaded = tuple[Checkpoint, nn.Module]
+"""A file of weights, and its network."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One checkpoint's outputs about the clips of a split and the labels they mean, (N, T), int64."""
+
+    checkpoint: Checkpoint
+    clips: LabelledClips
+    outputs: Outputs
+    predicted: np.ndarray
+
+    @property
+    def segment_accuracy(self) -> float:
+        """Percent of segments that are labelled right."""
+        return segment_accuracy(self.predicted, self.clips.truth.numpy())
+
+    def count_per_video(self) -> VideoCounts:
+        """Return how many segments of each video there are, and how many are labelled right."""
+        return video_counts(self.predicted, self.clips.truth.numpy(), self.clips.clips.video_ids)
+
+
+def load_selected(folder: Path, dataset: Dataset, device: torch.device) -> list[Loaded]:
+    """Return the weights of one seed: those selected on validation and, unless imported, those selected on test.
+
+    Parameters
+    ----------
+    folder : Path
+        What the training of one seed wrote.
+    dataset : Dataset
+        What is to be scored.
+    device : torch.device
+
+    Raises
+    ------
+    CheckpointError
+        If they are missing, damaged, or were trained on other categories or features.
+    """
+    selected = _load(folder / SELECTIONS["val"], dataset, device)
+    return [selected, _load(folder / SELECTIONS["test"], dataset, device)] if selected[0].selected_on else [selected]
+
+
+def score(
+    loaded: Sequence[Loaded], clips: LabelledClips, dataset: Dataset, device: torch.device, *, num_with_maps: int = 0
+) -> list[Scored]:
+    """Run networks of one precision over a split, which is read once.
+
+    Parameters
+    ----------
+    loaded : sequence of Loaded
+        At least one.
+    clips : LabelledClips
+        One of the dataset's splits; segments without media are labelled background.
+    dataset : Dataset
+    device : torch.device
+    num_with_maps : int, optional
+        Of the first so many, the outputs have maps.
+
+    Raises
+    ------
+    ShardError
+        If features cannot be read.
+    """
+    arithmetic = ARITHMETIC[loaded[0][0].precision]
+    networks = [network for _, network in loaded]
+    # One pass: nothing is worth holding.
+    with reproducible(), open_store(dataset, "stream", device, arithmetic.network, num_workers=0) as store:
+        answers = predict_each(networks, clips.clips, store, arithmetic, num_with_maps=num_with_maps)
+    valid = clips.has_media.numpy()
+    return [
+        Scored(checkpoint, clips, outputs, predict_segments(outputs.event_logits, outputs.category_logits, valid=valid))
+        for (checkpoint, _), outputs in zip(loaded, answers, strict=True)
+    ]
+
+
+def _load(path: Path, dataset: Dataset, device: torch.device) -> tuple[Checkpoint, nn.Module]:
+    checkpoint, network = load_checkpoint(path, device)
+    _require_fit(path, checkpoint, dataset)
+    return checkpoint, network
+
+
+def _require_fit(path: Path, checkpoint: Checkpoint, dataset: Dataset) -> None:
+    pairs = {
+        "categories": (checkpoint.categories, list(dataset.categories)),
+        "recipe of the visual features": (checkpoint.visual_recipe, dataset.visual.index.recipe),
+        "recipe of the audio features": (checkpoint.audio_recipe, dataset.audio.index.recipe),
+    }
+    for subject, (trained_on, found) in pairs.items():
+        if trained_on != found:
+            raise CheckpointError(
+                explain(
+                    f"{path}, {subject}",
+                    expected=trained_on,
+                    found=found,
+                    remedy="evaluate on the data set and features it was trained on, or train again",
+                )
+            )
