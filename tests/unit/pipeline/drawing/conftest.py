@@ -1,11 +1,12 @@
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from avel_testing.fake_runs import write_clip
+
 
 @pytest.fixture(scope="session")
 def make_clip() -> Callable[..., Path]:
     """Return what the tests of the report write their clips with."""
-    return runpy.run_path(str(Path(__file__).parents[1] / "report/conftest.py"))["write_clip"]
+    return write_clip
