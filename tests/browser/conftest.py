@@ -1,11 +1,9 @@
 """A browser without a window, and finished runs for it to show."""
 
-import importlib.util
 import json
 import re
 import shutil
 import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +11,11 @@ from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from avel_testing.fake_runs import make_fake_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
@@ -126,30 +125,17 @@ def act(show: Callable[..., Shown], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-def fake_runs() -> ModuleType:
-    """Return the module that the unit tests of the report make their runs with."""
-    path = Path(__file__).parents[1] / "unit/pipeline/report/conftest.py"
-    spec = importlib.util.spec_from_file_location("fake_runs_of_the_report", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def page(fake_runs: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page of 50 test clips and 2 of validation, two of each in detail, with pictures and sound."""
-    run = fake_runs.make_fake_run(tmp_path_factory.mktemp("run"), num_test_clips=50, num_detailed=4)
+    run = make_fake_run(tmp_path_factory.mktemp("run"), num_test_clips=50, num_detailed=4)
     run.build()
     return run.root / "report/index.html"
 
 
 @pytest.fixture(scope="session")
-def hostile_page(fake_runs: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page whose ids and names try to get out of where they are written."""
-    run = fake_runs.make_fake_run(
+    run = make_fake_run(
         tmp_path_factory.mktemp("hostile"),
         ('"><script>document.title = "owned"</script>', "</script><img src=x onerror=\"document.title='owned'\">"),
         clip_prefix="\"></li><script>document.title = 'owned'</script>",

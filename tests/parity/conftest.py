@@ -1,13 +1,15 @@
 """Where the golden vectors are, and how their networks get their weights.
 
-The set is found by ``AVEL_GOLDEN_DIR``, by default ``../shared/golden`` beside the repository; without it every
-parity test is skipped. Nothing about one particular set is written here: seeds, hashes, thresholds, sizes and
-the list of cases come from its files, so that another set of the same layout can take its place.
+The set is the copy in ``vectors/``, unless ``AVEL_GOLDEN_DIR`` names the folder of another. Nothing about one
+particular set is written here: seeds, hashes, thresholds, sizes and the list of cases come from its files, so that
+another set of the same layout can take its place.
 """
 
 import hashlib
 import inspect
+import io
 import json
+import lzma
 import os
 import re
 import zlib
@@ -27,11 +29,9 @@ from models.localization.cmran import CMRANNet
 from models.localization.psp import PSPNet
 from models.localization.released import translate
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-GOLDEN_DIR = Path(os.environ.get("AVEL_GOLDEN_DIR", REPOSITORY.parent / "shared" / "golden"))
-ABSENT = f"no golden vectors at {GOLDEN_DIR}; set AVEL_GOLDEN_DIR to their folder"
+GOLDEN_DIR = Path(os.environ.get("AVEL_GOLDEN_DIR", Path(__file__).parent / "vectors"))
 
-PSP_LOSSES = {"avps_loss", "segment_contrastive_loss", "video_contrastive_loss", "label_free_nce"}
+PSP_LOSSES = {"avps_loss", "segment_contrastive_loss", "video_contrastive_loss", "label_free_nce", "vcon_info_loss"}
 POOLINGS = {"avg": "mean", "max": "max"}
 NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     r"\w*psp_net": (PSPNet, {}),
@@ -64,8 +64,10 @@ class Golden:
         self.folder = folder
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Return the arrays of ``<name>.npz``."""
-        with np.load(self.folder / f"{name}.npz", allow_pickle=False) as stored:
+        """Return the arrays of ``<name>.npz``, or of ``<name>.npz.xz``, which is the same file compressed."""
+        path = self.folder / f"{name}.npz"
+        file = path if path.is_file() else io.BytesIO(lzma.decompress(path.with_name(f"{path.name}.xz").read_bytes()))
+        with np.load(file, allow_pickle=False) as stored:
             return dict(stored)
 
     def json(self, name: str) -> dict[str, Any]:
@@ -111,17 +113,9 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def golden_dir() -> Path:
-    """Return the folder of the golden vectors, or skip the test."""
-    if not GOLDEN_DIR.is_dir():
-        pytest.skip(ABSENT)
-    return GOLDEN_DIR
-
-
-@pytest.fixture(scope="session")
-def golden(golden_dir: Path) -> Golden:
-    """Return the set of golden vectors, or skip the test."""
-    return Golden(golden_dir)
+def golden() -> Golden:
+    """Return the set of golden vectors."""
+    return Golden(GOLDEN_DIR)
 
 
 def network_class(spec: dict[str, Any]) -> tuple[type[nn.Module], dict[str, Any]] | None:
@@ -227,5 +221,4 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once per case of the set, whose kind the argument names: ``network_case``, ``loss_case`` …"""
     for kind in ("network", "scrambled", "block", "loss", "training"):
         if f"{kind}_case" in metafunc.fixturenames:
-            absent = pytest.param("", marks=pytest.mark.skip(reason=ABSENT))
-            metafunc.parametrize(f"{kind}_case", cases(kind) if GOLDEN_DIR.is_dir() else [absent])
+            metafunc.parametrize(f"{kind}_case", cases(kind))

@@ -1,24 +1,18 @@
-import runpy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-
-@pytest.fixture(scope="session")
-def of_report() -> dict[str, Any]:
-    """Return what the tests of the report make their clips and runs with."""
-    return runpy.run_path(str(Path(__file__).parents[1] / "report/conftest.py"))
+from avel_testing import fake_runs
 
 
 @pytest.fixture(scope="session")
-def make_clip(of_report: dict[str, Any]) -> Callable[..., Path]:
+def make_clip() -> Callable[..., Path]:
     """Return a writer of clips."""
-    return of_report["write_clip"]
+    return fake_runs.write_clip
 
 
 @pytest.fixture(scope="session")
-def make_fake_run(of_report: dict[str, Any]) -> Callable[..., Any]:
+def make_fake_run() -> Callable[..., fake_runs.FakeRun]:
     """Return a writer of finished runs."""
-    return of_report["make_fake_run"]
+    return fake_runs.make_fake_run

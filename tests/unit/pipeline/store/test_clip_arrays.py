@@ -476,6 +476,7 @@ def test_a_folder_that_cannot_be_meant_is_refused(write, contents: dict[str, byt
         (b"", "expected a zip archive, found File is not a zip file; fetch it again"),
         (zipped(("a.pkl", b"abc"))[:-30], "expected a zip archive, found File is not a zip file"),
     ],
+    ids=["two folders", "one name twice", "archive in it", "nothing in it", "empty", "cut off"],
 )
 def test_an_archive_that_cannot_be_meant_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
     path = tmp_path / "all.zip"

@@ -1,5 +1,6 @@
 """Work in a process of its own; what is run is from the standard library, which the other process can import."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -42,11 +44,19 @@ def is_interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("is_interruptible")
-def test_an_interrupt_ends_the_work_too() -> None:
-    interrupt = partial(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
-    timer = threading.Timer(1, interrupt)
-    timer.start()
-    started = time.monotonic()
+def test_an_interrupt_ends_the_work_too(tmp_path: Path) -> None:
+    begun, finished = tmp_path / "begun", tmp_path / "finished"
+    steps = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(30)"
+    work = partial(exec, f"{steps}; pathlib.Path({str(finished)!r}).touch()")
+    main = threading.main_thread().ident
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.02)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        run_apart(partial(time.sleep, 100))
-    assert time.monotonic() - started < 90
+        run_apart(work)
+    assert not finished.exists()
+    assert multiprocessing.active_children() == []

@@ -127,6 +127,25 @@ def test_the_best_validation_epoch_is_kept_and_the_test_selected_one_beside_it(
         assert checkpoint.accuracy == max(scores)
 
 
+def test_of_equally_good_epochs_the_earliest_is_kept(
+    make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {1: 40.0, 2: 60.0, 3: 60.0, 4: 60.0}
+    weights = {}
+
+    def score(run: Run, _: object, number: int) -> float:
+        weights[number] = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
+        return scores[number]
+
+    monkeypatch.setattr(Run, "_accuracy", score)
+    params = make_params(**fast())
+    train(params.train, load(make_run(), params), tmp_path, CPU)
+    for name in ("weights.safetensors", "weights_test_selected.safetensors"):
+        checkpoint, network = load_checkpoint(tmp_path / name, CPU)
+        assert (checkpoint.epoch, checkpoint.accuracy) == (2, 60.0)
+        torch.testing.assert_close(network.state_dict(), weights[2], rtol=0, atol=0)
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
