@@ -44,10 +44,9 @@ from pipeline.annotations.rules import (
     parse_interval,
     read_text,
     segment_nanoseconds,
-    shorten,
     videos_folder,
 )
-from pipeline.core.errors import AnnotationError, explain
+from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.params.schema import DatasetParams
 from pipeline.store.manifest import BACKGROUND, SPLITS, Clip
 

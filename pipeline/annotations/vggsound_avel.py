@@ -38,10 +38,9 @@ from pipeline.annotations.rules import (
     fault_of_id,
     fault_of_name,
     read_text,
-    shorten,
     videos_folder,
 )
-from pipeline.core.errors import AnnotationError, explain
+from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.params.schema import DatasetParams
 from pipeline.store.clip_arrays import MAX_BYTES, ClipArrays, read_array
 from pipeline.store.manifest import SPLITS, Clip

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.core.errors import ParamsError, explain
+from pipeline.core.errors import ParamsError, explain, one_line
 from pipeline.params.schema import Section, describe_faults
 
 S = TypeVar("S", bound=Section)
@@ -27,5 +27,5 @@ def load_section(path: Path, schema: type[S]) -> S:
         raise ParamsError(describe_faults(path, error)) from error
     except (OSError, YAMLError) as error:
         raise ParamsError(
-            explain(path, expected="YAML 1.2", found=" ".join(str(error).split()), remedy="mend or restore it")
+            explain(path, expected="YAML 1.2", found=one_line(error), remedy="mend or restore it")
         ) from error

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline.core.errors import WeightsError, explain
+from pipeline.core.errors import WeightsError, explain, one_line
 from pipeline.core.files import atomic_write, repository_root, sha256_of_file
 from pipeline.features.weight_sources import NETWORK_LAYOUTS, Layout, Source, weights_layout
 
@@ -121,7 +121,7 @@ def fetch(source: Source) -> Path:
             explain(
                 f"data/weights/{source.file}",
                 expected=f"a download from {source.url}",
-                found=" ".join(str(error).split()) or type(error).__name__,
+                found=one_line(error),
                 remedy="fetch it on a machine with network access and copy it to that place",
             )
         ) from error

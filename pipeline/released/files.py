@@ -19,7 +19,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from pipeline.core.errors import ShardError, explain
+from pipeline.core.errors import ShardError, explain, one_line
 from pipeline.features.recipes import Modality
 
 DATA_SETS = ("avadataset", "dataset")
@@ -198,9 +198,8 @@ class ReleasedFile:
             values: np.ndarray = self._data[rows]
             return values
         except OSError as error:
-            reason = " ".join(str(error).split())
             expected = f"readable rows {rows.start} to {min(rows.stop, self.num_rows) - 1}"
-            raise self._fault(expected, reason, "download it again") from error
+            raise self._fault(expected, one_line(error), "download it again") from error
 
 
 class Values:

@@ -27,7 +27,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.core.errors import PipelineError, ShardError, explain
+from pipeline.core.errors import PipelineError, ShardError, explain, one_line
 from pipeline.core.processes import begin_worker, describe_ending
 
 MAX_OPEN_SHARDS = 16
@@ -107,7 +107,7 @@ class FeatureReader:
                     explain(
                         self.files.paths[number],
                         expected=f"the features of its row {row}",
-                        found=" ".join(str(error).split()) or type(error).__name__,
+                        found=one_line(error),
                         remedy="let nothing change the shards while they are read; if one is damaged, delete it, with "
                         "its copy in .dvc/cache, and run the extraction again",
                     )
