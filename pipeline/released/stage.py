@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.annotations.ave import background_video_ids, read_rows
+from pipeline.annotations.ave_rows import background_video_ids, read_rows
 from pipeline.core.errors import AnnotationError, PipelineError, ShardError, explain
 from pipeline.core.files import fingerprint, require_space, sha256_of_file, source_fingerprint, write_json
 from pipeline.features.recipes import Modality, released_recipe
