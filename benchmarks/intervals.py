@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 
-from pipeline.metrics.statistics import compare, seeds_interval
+from pipeline.metrics.statistics import Resampling, compare, seeds_interval
 
 NUM_SEGMENTS = 10
 COMMON = 1.5
@@ -100,9 +100,10 @@ def measure(setting: Setting, num_videos: int, num_data_sets: int, num_resamples
     for number in range(num_data_sets):
         first, second = draw(setting, num_videos, rng)
         truth = true_mean(setting)
-        low, high = seeds_interval(first, total, confidence=CONFIDENCE, num_resamples=num_resamples, seed=number)
+        resampling = Resampling(confidence=CONFIDENCE, num_resamples=num_resamples, seed=number)
+        low, high = seeds_interval(first, total, resampling)
         held["ours"] += low <= truth <= high
-        comparison = compare(first, second, total, confidence=CONFIDENCE, num_resamples=num_resamples, seed=number)
+        comparison = compare(first, second, total, resampling)
         found["ours"] += not comparison.low <= 0 <= comparison.high
 
         mean_a, mean_b = (100 / NUM_SEGMENTS * correct.mean(axis=0) for correct in (first, second))

@@ -18,12 +18,11 @@ A clip's id is its path without the suffix, with ``__`` for ``/``. Classes are n
 first names them, so rows added at the end move nothing.
 """
 
-import csv
-import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.annotations.csv_rows import read_csv_rows
 from pipeline.annotations.rules import (
     Annotations,
     Faults,
@@ -32,12 +31,10 @@ from pipeline.annotations.rules import (
     fault_of_name,
     fault_of_path,
     parse_interval,
-    read_text,
     segment_nanoseconds,
-    shorten,
     videos_folder,
 )
-from pipeline.core.errors import AnnotationError, explain
+from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.params.schema import DatasetParams
 from pipeline.store.manifest import BACKGROUND, SPLITS, Clip
 
@@ -72,7 +69,7 @@ def read_csv_table(params: DatasetParams, raw: Path) -> Annotations:
     clips: dict[str, _Clip] = {}
     path_of_id: dict[str, str] = {}
     num_rows = 0
-    for line, row in _rows(path, faults, remedy=remedy):
+    for line, row in read_csv_rows(path, COLUMNS, faults, others_allowed=False, remedy=remedy):
         num_rows += 1
         if not _check_values(line, row, faults):
             continue
@@ -113,45 +110,6 @@ def read_csv_table(params: DatasetParams, raw: Path) -> Annotations:
         categories=tuple(dict.fromkeys(clip.category for clip in clips.values() if clip.split != BACKGROUND)),
         num_rows=num_rows,
     )
-
-
-def _rows(path: Path, faults: Faults, *, remedy: str) -> list[tuple[int, dict[str, str]]]:
-    """Return line number and values of each row with the right number of values; note the others."""
-    reader = csv.reader(io.StringIO(read_text(path, remedy=remedy), newline=""), skipinitialspace=True, strict=True)
-    rows: list[tuple[int, dict[str, str]]] = []
-    columns: list[str] | None = None
-    try:
-        for values in reader:
-            values = [value.strip() for value in values]
-            if not any(values):
-                continue
-            if columns is None:
-                columns = values
-                if sorted(columns) != sorted(COLUMNS):
-                    break
-            elif len(values) != len(columns):
-                faults.add(
-                    reader.line_num,
-                    expected=f"{len(columns)} values",
-                    found=f"{len(values)}",
-                    remedy="put values that hold a comma in double quotes",
-                )
-            else:
-                rows.append((reader.line_num, dict(zip(columns, values, strict=True))))
-    except csv.Error as error:
-        raise AnnotationError(
-            explain(f"{path} line {reader.line_num}", expected="comma-separated values", found=error, remedy=remedy)
-        ) from error
-    if columns is None or sorted(columns) != sorted(COLUMNS):
-        raise AnnotationError(
-            explain(
-                path,
-                expected=f"the header {','.join(COLUMNS)}",
-                found="an empty file" if columns is None else shorten(",".join(columns)),
-                remedy="write it as the first line, separated by commas",
-            )
-        )
-    return rows
 
 
 def _check_values(line: int, row: dict[str, str], faults: Faults) -> bool:

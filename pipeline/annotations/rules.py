@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pipeline.core.errors import AnnotationError, explain
+from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.params.schema import DatasetParams
 from pipeline.store.manifest import BACKGROUND, Clip
 
@@ -72,7 +72,7 @@ class Faults:
         self._lines: list[str] = []
 
     def add(self, line: int, *, expected: str, found: str, remedy: str) -> None:
-        """Note a fault of line number `line`, counted from 1; quote what the file says with :func:`shorten`."""
+        """Note a fault of line number `line`, counted from 1; quote what the file says with :func:`.shorten`."""
         self.count += 1
         if len(self._lines) < MAX_REPORTED_FAULTS:
             self._lines.append(explain(f"line {line}", expected=expected, found=found, remedy=remedy))
@@ -84,11 +84,6 @@ class Faults:
         number = "1 fault" if self.count == 1 else f"{self.count} faults"
         first = f", the first {len(self._lines)}" if self.count > len(self._lines) else ""
         raise AnnotationError(f"{self.path} has {number}{first}: {' | '.join(self._lines)}")
-
-
-def shorten(text: str) -> str:
-    """Return `text` quoted for a message: one line, control characters escaped, at most 60 characters."""
-    return repr(text) if len(text) <= 60 else f"{text[:60]!r}…"
 
 
 def read_text(path: Path, *, remedy: str) -> str:

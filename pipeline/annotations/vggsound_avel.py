@@ -20,8 +20,6 @@ table has no starts. Where VGGSound has several clips of an id, ``dataset.ambigu
 largest start, which an author advises (https://github.com/jasongief/CPSP/issues/5).
 """
 
-import csv
-import io
 import json
 import os
 import re
@@ -31,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.annotations.csv_rows import read_csv_rows
 from pipeline.annotations.rules import (
     MAX_REPORTED_FAULTS,
     Annotations,
@@ -38,10 +37,9 @@ from pipeline.annotations.rules import (
     fault_of_id,
     fault_of_name,
     read_text,
-    shorten,
     videos_folder,
 )
-from pipeline.core.errors import AnnotationError, explain
+from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.params.schema import DatasetParams
 from pipeline.store.clip_arrays import MAX_BYTES, ClipArrays, read_array
 from pipeline.store.manifest import SPLITS, Clip
@@ -147,47 +145,12 @@ def _require_one(raw: Path, names: list[str], expected: str, *, remedy: str) -> 
 
 
 def _read_table(path: Path, *, remedy: str) -> list[_Row]:
-    reader = csv.reader(io.StringIO(read_text(path, remedy=remedy), newline=""), skipinitialspace=True, strict=True)
     faults = Faults(path)
-    rows = []
-    header: list[str] | None = None
-    places: list[int] = []
-    try:
-        for values in reader:
-            values = [value.strip() for value in values]
-            if not any(values):
-                continue
-            if header is None:
-                header = values
-                places = [header.index(column) for column in COLUMNS if header.count(column) == 1]
-                if len(places) < len(COLUMNS):
-                    break
-            elif len(values) != len(header):
-                faults.add(
-                    reader.line_num,
-                    expected=f"{len(header)} values",
-                    found=f"{len(values)}",
-                    remedy="put values that hold a comma in double quotes",
-                )
-            else:
-                rows.append(_Row(reader.line_num, *(values[place] for place in places)))
-    except csv.Error as error:
-        raise AnnotationError(
-            explain(f"{path} line {reader.line_num}", expected="comma-separated values", found=error, remedy=remedy)
-        ) from error
-    if len(places) < len(COLUMNS):
-        raise AnnotationError(
-            explain(
-                path,
-                expected=f"a header with each of {', '.join(COLUMNS)} once",
-                found=shorten(",".join(header)) if header else "an empty file",
-                remedy="write it as the first line, separated by commas",
-            )
-        )
+    table = read_csv_rows(path, COLUMNS, faults, others_allowed=True, remedy=remedy)
     faults.raise_if_any()
-    if not rows:
+    if not table:
         raise AnnotationError(explain(path, expected="a row per clip", found="none", remedy=remedy))
-    return rows
+    return [_Row(line, *(values[column] for column in COLUMNS)) for line, values in table]
 
 
 def _read_categories(path: Path, *, remedy: str) -> tuple[str, ...]:

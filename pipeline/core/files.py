@@ -14,6 +14,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pipeline.core.errors import PipelineError, explain
+
 logger = logging.getLogger(__name__)
 
 
@@ -107,6 +109,38 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def require_space(folder: Path, num_bytes: int, *, task: str, subject: str, remedy: str) -> None:
+    """Log how much `task` is about to write into `folder`, and refuse if the disk has no room for it.
+
+    Parameters
+    ----------
+    folder : Path
+    num_bytes : int
+        At the most.
+    task : str
+        What writes, as log lines name it.
+    subject : str
+        What is written.
+    remedy : str
+
+    Raises
+    ------
+    PipelineError
+        If fewer bytes are free.
+    """
+    free = shutil.disk_usage(folder).free
+    logger.info("%s: writes up to %.2f GB, %.0f GB are free", task, num_bytes / 1e9, free / 1e9)
+    if num_bytes > free:
+        raise PipelineError(
+            explain(
+                subject,
+                expected=f"{num_bytes / 1e9:.2f} GB of free disk",
+                found=f"{free / 1e9:.2f} GB",
+                remedy=remedy,
+            )
+        )
 
 
 def link_or_copy(source: Path, target: Path) -> None:

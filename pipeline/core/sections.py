@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.core.errors import ParamsError, explain
+from pipeline.core.errors import ParamsError, explain, one_line
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -46,8 +46,9 @@ def load_section(path: Path, schema: type[S], *, remedy: str = "mend or restore 
     except OSError as error:
         raise ParamsError(explain(path, expected="a YAML file", found="no readable file", remedy=remedy)) from error
     except YAMLError as error:
-        found = " ".join(str(error).split())
-        raise ParamsError(explain(path, expected="YAML 1.2", found=found, remedy="mend the line it names")) from error
+        raise ParamsError(
+            explain(path, expected="YAML 1.2", found=one_line(error), remedy="mend the line it names")
+        ) from error
     if not isinstance(content, dict):
         found = type(content).__name__
         raise ParamsError(explain(path, expected="sections such as `train:`", found=found, remedy=remedy))

@@ -5,7 +5,6 @@ goes through the files of a folder instead. Videos that carry two rows (45 in AV
 their rows are equal in the right order.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.annotations.ave import read_video_ids
+from pipeline.annotations.ave_rows import pairs_of_rows, read_video_ids
 from pipeline.doctor.source import FeatureFile
 
 OrderName = Literal["annotation order", "sorted video ids", "as the file says"]
@@ -73,7 +72,7 @@ def examine_order(file: FeatureFile, annotations: Path) -> OrderEvidence:
     """
     video_ids = read_video_ids(annotations)
     orders = possible_orders(file.num_rows, video_ids)
-    pairs = {order.name: _pairs(order.video_ids) for order in orders}
+    pairs = {order.name: pairs_of_rows(order.video_ids) for order in orders}
     return OrderEvidence(
         annotations,
         len(video_ids),
@@ -97,14 +96,6 @@ def possible_orders(num_rows: int, video_ids: Sequence[str]) -> list[Order]:
         return []
     orders = [Order("annotation order", named), Order("sorted video ids", tuple(sorted(named)))]
     return orders[:1] if orders[0].video_ids == orders[1].video_ids else orders
-
-
-def _pairs(video_ids: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the rows that repeat a video, each with the row that has it first."""
-    rows = defaultdict(list)
-    for row, video_id in enumerate(video_ids):
-        rows[video_id].append(row)
-    return [(first, other) for first, *others in rows.values() for other in others]
 
 
 def _are_equal(file: FeatureFile, row: int, other: int) -> bool:

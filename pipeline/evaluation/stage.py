@@ -16,7 +16,7 @@ from pipeline.metrics.localization import (
     evaluate,
     per_category,
 )
-from pipeline.metrics.statistics import bootstrap_interval, mean_and_deviation
+from pipeline.metrics.statistics import Resampling, bootstrap_interval, mean_and_deviation
 from pipeline.params.schema import EvaluateParams
 from pipeline.store.manifest import BACKGROUND
 from pipeline.store.maps import save_maps
@@ -78,13 +78,7 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
         selected.outputs.event_logits, selected.outputs.category_logits, truth, valid=test.has_media.numpy()
     )
     counts = selected.count_per_video()
-    interval = bootstrap_interval(
-        counts.correct,
-        counts.total,
-        confidence=params.confidence,
-        num_resamples=params.num_resamples,
-        seed=params.seed,
-    )
+    interval = bootstrap_interval(counts.correct, counts.total, Resampling(**params.model_dump()))
     metrics = {
         "segment_accuracy": scores["segment_accuracy"],
         "segment_accuracy_low": interval.low,

@@ -9,7 +9,6 @@ import os
 import pickle
 import platform
 import shutil
-import signal
 import tempfile
 import threading
 import traceback
@@ -25,7 +24,7 @@ from types import TracebackType
 import numpy as np
 
 from pipeline.core.errors import MediaError, PipelineError, explain
-from pipeline.core.processes import end_with_run, is_running
+from pipeline.core.processes import begin_worker, describe_ending, is_running, num_processors
 from pipeline.features.decoding import Decoder, Prepared
 from pipeline.media.container import REASONS
 from pipeline.store.manifest import VideoFile
@@ -41,8 +40,7 @@ KILL_SECONDS = 10.0
 
 def default_num_workers(num_pools: int = 1) -> int:
     """Return how many processes should decode for each of `num_pools` networks: all cores but one for each network."""
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MAX_WORKERS, num_cores // num_pools - 1))
+    return max(1, min(MAX_WORKERS, num_processors() // num_pools - 1))
 
 
 class DecodePool:
@@ -189,9 +187,10 @@ class _Worker:
             if self._connection.poll(START_SECONDS):
                 self._connection.recv()
                 return
-            ending = f"nothing after {START_SECONDS:g} s; it ended {self._kill()}"
+            self._kill()
+            ending = f"nothing after {START_SECONDS:g} s"
         except (EOFError, OSError):
-            ending = f"that it ended {self._kill()}"
+            ending = f"it {self._kill()}"
         raise _not_started(ending)
 
     def _kill(self) -> str:
@@ -203,10 +202,7 @@ class _Worker:
         self._connection.close()
         with self._starting:
             process.join(0)
-            code = process.exitcode
-        if code is None:
-            return "not even when it was killed"
-        return f"by signal {-code}" if code < 0 else f"with {code}"
+            return describe_ending(process.exitcode)
 
     def end(self) -> None:
         """End the process now, from another thread than the one that waits for it."""
@@ -229,8 +225,7 @@ def _not_started(found: str) -> PipelineError:
 
 def _work(connection: Connection, decoder: Decoder, raw: Path, folder: Path) -> None:
     """Decode what comes through the pipe; runs in a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
-    end_with_run()
+    begin_worker()
     connection.send("ready")
     while True:
         try:

@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 import torch
 
 from pipeline.core.errors import PipelineError, explain
-from pipeline.core.processes import end_with_parent
+from pipeline.core.processes import describe_ending, end_with_parent
 from pipeline.extraction.worker import Finished, WorkerSettings, compute
 from pipeline.features.contract import BuildExtractor, Extractor
 from pipeline.store.manifest import VideoFile
@@ -82,12 +82,11 @@ def _join(process: SpawnProcess) -> None:
     """Wait for a process that closed its connection; refuse if it died instead of finishing."""
     process.join(STOP_SECONDS)
     if process.exitcode:
-        ending = f"signal {-process.exitcode}" if process.exitcode < 0 else f"exit status {process.exitcode}"
         raise PipelineError(
             explain(
                 process.name,
                 expected="a process that ends when the work is done",
-                found=ending,
+                found=f"one {describe_ending(process.exitcode)}",
                 remedy="free memory if it was killed for that, and run the same command; what is finished is kept",
             )
         )

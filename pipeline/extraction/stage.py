@@ -7,7 +7,6 @@ the stage's output.
 
 import logging
 import math
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from pipeline.core.devices import choose_devices, describe_device
 from pipeline.core.errors import ParamsError, PipelineError, explain
-from pipeline.core.files import link_or_copy, locked, scratch_folder
+from pipeline.core.files import link_or_copy, locked, require_space, scratch_folder
 from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.extraction.decode_pool import default_num_workers
 from pipeline.extraction.local_engine import compute_here, compute_in_processes
@@ -113,20 +112,14 @@ def _missing(pending: Groups, scratch: Scratch) -> list[list[VideoFile]]:
 
 
 def _require_space(folder: Path, extractor: Extractor, num_videos: int) -> None:
-    """Print how much will be written, and refuse if the disk has no room for it."""
     values = int(extractor.recipe["num_segments"]) * math.prod(extractor.feature_shape)
-    needed = num_videos * values * extractor.storage.itemsize
-    free = shutil.disk_usage(folder).free
-    logger.info("extract %s: writes up to %.2f GB, %.0f GB are free", extractor.modality, needed / 1e9, free / 1e9)
-    if needed > free:
-        raise PipelineError(
-            explain(
-                f"{extractor.modality} features of {num_videos} videos",
-                expected=f"{needed / 1e9:.2f} GB of free disk",
-                found=f"{free / 1e9:.2f} GB",
-                remedy="make room, or store float16; what is finished is kept",
-            )
-        )
+    require_space(
+        folder,
+        num_videos * values * extractor.storage.itemsize,
+        task=f"extract {extractor.modality}",
+        subject=f"{extractor.modality} features of {num_videos} videos",
+        remedy="make room, or store float16; what is finished is kept",
+    )
 
 
 def _computed(

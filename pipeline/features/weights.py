@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pipeline.backbones.sources import NETWORK_LAYOUTS, Layout, Source, weights_layout
-from pipeline.core.errors import WeightsError, explain
+from pipeline.core.errors import WeightsError, explain, one_line
 from pipeline.core.files import atomic_write, repository_root, sha256_of_file
 
 StateDict = dict[str, Tensor]
@@ -121,7 +121,7 @@ def fetch(source: Source) -> Path:
             explain(
                 f"data/weights/{source.file}",
                 expected=f"a download from {source.url}",
-                found=" ".join(str(error).split()) or type(error).__name__,
+                found=one_line(error),
                 remedy="fetch it on a machine with network access and copy it to that place",
             )
         ) from error

@@ -24,6 +24,7 @@ random effects, the degrees of freedom are Satterthwaite's, and the shape of the
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,41 @@ MAX_DRAWS_AT_ONCE = 2_000_000
 """Resampled videos held in memory together: some 50 MB, however many videos there are."""
 
 _SHAPES = {1: "(V,), V positive", 2: "(S, V), both positive"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampling:
+    """How what chance may do is drawn, and how much of it an interval covers.
+
+    Parameters
+    ----------
+    confidence : float
+        Between 0 and 1, such as 0.95.
+    num_resamples : int
+        Positive.
+    seed : int
+        Of the draws, not of a training: the same seed gives the same result.
+
+    Raises
+    ------
+    ValueError
+        If `confidence` or `num_resamples` is out of range.
+    """
+
+    confidence: float
+    num_resamples: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1 or self.num_resamples < 1:
+            raise ValueError(
+                explain(
+                    "confidence, num_resamples",
+                    expected="a confidence between 0 and 1, and at least one resample",
+                    found=f"{self.confidence}, {self.num_resamples}",
+                    remedy="use 0.95 and 10000",
+                )
+            )
 
 
 class Interval(NamedTuple):
@@ -56,14 +92,7 @@ class Comparison(NamedTuple):
     p_value: float
 
 
-def bootstrap_interval(
-    correct: np.ndarray,
-    total: np.ndarray,
-    *,
-    confidence: float,
-    num_resamples: int,
-    seed: int,
-) -> Interval:
+def bootstrap_interval(correct: np.ndarray, total: np.ndarray, resampling: Resampling) -> Interval:
     """Return the percentile bootstrap interval of the segment accuracy, ``100 * sum(correct) / sum(total)``.
 
     Percentiles rather than BCa: the score is a ratio of sums over hundreds of videos, for which bias and skew are far
@@ -79,12 +108,7 @@ def bootstrap_interval(
         Segments of each video that are predicted right, 0 … `total`.
     total : np.ndarray, shape (V,), int
         All segments of each video, positive; see :func:`pipeline.metrics.localization.video_counts`.
-    confidence : float
-        Between 0 and 1, such as 0.95.
-    num_resamples : int
-        Positive.
-    seed : int
-        The same seed gives the same interval.
+    resampling : Resampling
 
     Returns
     -------
@@ -94,27 +118,17 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        If the counts are not two equally long rows of whole numbers with 0 <= correct <= total and total > 0, or
-        `confidence` or `num_resamples` is out of range.
+        If the counts are not two equally long rows of whole numbers with 0 <= correct <= total and total > 0.
     """
     _require_counts("correct", correct, total, num_axes=1)
-    _require_resampling(confidence, num_resamples)
     if len(total) == 1:
         score = float(_accuracy(correct, total))
         return Interval(score, score)
-    result = _resample(correct, total, confidence, num_resamples, np.random.default_rng(seed))
-    low, high = result.confidence_interval
+    low, high = _resample(correct, total, resampling, np.random.default_rng(resampling.seed)).confidence_interval
     return Interval(float(low), float(high))
 
 
-def seeds_interval(
-    correct: np.ndarray,
-    total: np.ndarray,
-    *,
-    confidence: float,
-    num_resamples: int,
-    seed: int,
-) -> Interval:
+def seeds_interval(correct: np.ndarray, total: np.ndarray, resampling: Resampling) -> Interval:
     """Return the interval of the segment accuracy's mean over training seeds, for other videos and other seeds.
 
     With one seed only the videos vary, nothing is known of other seeds, and the interval is that of
@@ -126,12 +140,7 @@ def seeds_interval(
         Segments of each video that each seed's network predicts right, 0 … `total`; videos in one order for all.
     total : np.ndarray, shape (V,), int
         All segments of each video, positive; see :func:`pipeline.metrics.localization.video_counts`.
-    confidence : float
-        Between 0 and 1, such as 0.95.
-    num_resamples : int
-        Positive.
-    seed : int
-        Of the resampling, not of a training: the same seed gives the same interval.
+    resampling : Resampling
 
     Returns
     -------
@@ -141,29 +150,19 @@ def seeds_interval(
     Raises
     ------
     ValueError
-        If the counts are not whole numbers of these shapes with 0 <= correct <= total and total > 0, or `confidence`
-        or `num_resamples` is out of range.
+        If the counts are not whole numbers of these shapes with 0 <= correct <= total and total > 0.
     """
     _require_counts("correct", correct, total, num_axes=2)
-    _require_resampling(confidence, num_resamples)
     if len(correct) == 1:
-        return bootstrap_interval(correct[0], total, confidence=confidence, num_resamples=num_resamples, seed=seed)
+        return bootstrap_interval(correct[0], total, resampling)
     right, whole = _over_seeds(correct), len(correct) * total.astype(np.int64)
-    deviations = _deviations(right, whole, [correct], total, num_resamples, np.random.default_rng(seed))
-    tail = (1 - confidence) / 2
+    deviations = _deviations(right, whole, [correct], total, resampling)
+    tail = (1 - resampling.confidence) / 2
     low, high = _accuracy(right, whole) + np.quantile(deviations, [tail, 1 - tail])
     return Interval(max(0.0, float(low)), min(100.0, float(high)))
 
 
-def compare(
-    correct_a: np.ndarray,
-    correct_b: np.ndarray,
-    total: np.ndarray,
-    *,
-    confidence: float,
-    num_resamples: int,
-    seed: int,
-) -> Comparison:
+def compare(correct_a: np.ndarray, correct_b: np.ndarray, total: np.ndarray, resampling: Resampling) -> Comparison:
     """Return how far the mean segment accuracy of method a is above that of method b, for other videos and seeds.
 
     The methods are paired over videos. Over seeds they are not, even where the numbers are the same: a seed's
@@ -187,12 +186,8 @@ def compare(
         The same of the other method: the same videos in the same order, any number of seeds.
     total : np.ndarray, shape (V,), int
         All segments of each video, positive; see :func:`pipeline.metrics.localization.video_counts`.
-    confidence : float
-        Between 0 and 1, such as 0.95.
-    num_resamples : int
-        At least 1 / (1 − confidence) − 1, 19 for 0.95: fewer have no such tail.
-    seed : int
-        Of the resampling, not of a training: the same seed gives the same result.
+    resampling : Resampling
+        Of at least 1 / (1 − confidence) − 1 resamples, 19 for 0.95: fewer have no such tail.
 
     Returns
     -------
@@ -202,20 +197,21 @@ def compare(
     Raises
     ------
     ValueError
-        If the counts are not whole numbers of these shapes with 0 <= correct <= total and total > 0, or `confidence`
-        or `num_resamples` is out of range.
+        If the counts are not whole numbers of these shapes with 0 <= correct <= total and total > 0, or there are too
+        few resamples.
     """
     _require_counts("correct_a", correct_a, total, num_axes=2)
     _require_counts("correct_b", correct_b, total, num_axes=2)
-    _require_resampling(confidence, num_resamples)
     # As many deviations reach the bound as make a p-value of 1 - confidence; rounded, as 0.1 * 10 is not 1.
-    rank = math.floor(round((1 - confidence) * (num_resamples + 1), 9))
+    beyond = 1 - resampling.confidence
+    rank = math.floor(round(beyond * (resampling.num_resamples + 1), 9))
     if rank < 1:
+        enough = math.ceil(round(1 / beyond, 9)) - 1
         raise ValueError(
             explain(
                 "num_resamples",
-                expected=f"at least {math.ceil(round(1 / (1 - confidence), 9)) - 1} for a confidence of {confidence}",
-                found=num_resamples,
+                expected=f"at least {enough} for a confidence of {resampling.confidence}",
+                found=resampling.num_resamples,
                 remedy="use 10000",
             )
         )
@@ -226,15 +222,14 @@ def compare(
     difference = float(_accuracy(ahead, whole))
     if len(total) == 1:
         return Comparison(difference, low=-100.0, high=100.0, p_value=1.0)
-    rng = np.random.default_rng(seed)
-    distances = np.abs(_deviations(ahead, whole, [correct_a, correct_b], total, num_resamples, rng))
+    distances = np.abs(_deviations(ahead, whole, [correct_a, correct_b], total, resampling))
     bound = float(np.sort(distances)[-rank])
     reached = int((distances >= abs(difference)).sum())
     return Comparison(
         difference,
         low=max(-100.0, difference - bound),
         high=min(100.0, difference + bound),
-        p_value=(1 + reached) / (num_resamples + 1),
+        p_value=(1 + reached) / (resampling.num_resamples + 1),
     )
 
 
@@ -272,8 +267,7 @@ def _deviations(
     whole: np.ndarray,
     runs: Sequence[np.ndarray],
     total: np.ndarray,
-    num_resamples: int,
-    rng: np.random.Generator,
+    resampling: Resampling,
 ) -> np.ndarray:
     """Return how far ``100 * sum(counts) / sum(whole)`` may lie from what it estimates, (num_resamples,) draws.
 
@@ -283,7 +277,8 @@ def _deviations(
     the latter. A draw is a bootstrap's deviation, scaled to the variance of the videos, plus a normal one of the seeds'
     variance, over a chi of Satterthwaite's degrees of freedom, as both variances are estimates (Student's t).
     """
-    num_videos = len(total)
+    num_videos, num_resamples = len(total), resampling.num_resamples
+    rng = np.random.default_rng(resampling.seed)
     of_seeds = [_variance_of_seeds(correct, total) for correct in runs]
     of_videos = with_cells = _variance_of_videos(counts, whole)
     if any(of_seeds):  # Else there is one seed each, or they all score alike.
@@ -294,7 +289,7 @@ def _deviations(
 
     deviations = math.sqrt(sum(of_seeds)) * rng.standard_normal(num_resamples)
     if of_videos > 0:
-        resampled = _resample(counts, whole, 0.5, num_resamples, rng).bootstrap_distribution
+        resampled = _resample(counts, whole, resampling, rng).bootstrap_distribution
         # A bootstrap of V videos has (V - 1) / V of their variance.
         scale = math.sqrt(of_videos / with_cells * num_videos / (num_videos - 1))
         deviations += scale * (resampled - _accuracy(counts, whole))
@@ -340,9 +335,7 @@ def _influence(counts: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return influence
 
 
-def _resample(
-    counts: np.ndarray, whole: np.ndarray, confidence: float, num_resamples: int, rng: np.random.Generator
-) -> Any:
+def _resample(counts: np.ndarray, whole: np.ndarray, resampling: Resampling, rng: np.random.Generator) -> Any:
     """Return SciPy's percentile bootstrap of ``100 * sum(counts) / sum(whole)`` over at least two videos."""
     return scipy.stats.bootstrap(
         (counts, whole),
@@ -350,8 +343,8 @@ def _resample(
         paired=True,
         vectorized=True,
         method="percentile",
-        confidence_level=confidence,
-        n_resamples=num_resamples,
+        confidence_level=resampling.confidence,
+        n_resamples=resampling.num_resamples,
         batch=max(1, MAX_DRAWS_AT_ONCE // len(whole)),
         rng=rng,
     )
@@ -365,18 +358,6 @@ def _accuracy(correct: np.ndarray, total: np.ndarray, axis: int = -1) -> np.ndar
 def _over_seeds(correct: np.ndarray) -> np.ndarray:
     right: np.ndarray = correct.sum(axis=0, dtype=np.int64)
     return right
-
-
-def _require_resampling(confidence: float, num_resamples: int) -> None:
-    if not 0 < confidence < 1 or num_resamples < 1:
-        raise ValueError(
-            explain(
-                "confidence, num_resamples",
-                expected="a confidence between 0 and 1, and at least one resample",
-                found=f"{confidence}, {num_resamples}",
-                remedy="use 0.95 and 10000",
-            )
-        )
 
 
 def _require_counts(name: str, correct: np.ndarray, total: np.ndarray, *, num_axes: int) -> None:

@@ -19,7 +19,8 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from pipeline.core.errors import ShardError, explain
+from pipeline.annotations.ave_rows import pairs_of_rows
+from pipeline.core.errors import ShardError, explain, one_line
 from pipeline.features.recipes import Modality
 
 DATA_SETS = ("avadataset", "dataset")
@@ -198,9 +199,8 @@ class ReleasedFile:
             values: np.ndarray = self._data[rows]
             return values
         except OSError as error:
-            reason = " ".join(str(error).split())
             expected = f"readable rows {rows.start} to {min(rows.stop, self.num_rows) - 1}"
-            raise self._fault(expected, reason, "download it again") from error
+            raise self._fault(expected, one_line(error), "download it again") from error
 
 
 class Values:
@@ -301,7 +301,7 @@ def check_same_video(file: ReleasedFile, video_ids: Sequence[str]) -> dict[str, 
         If more than :data:`MOST_DIFFERING` of the pairs differ; if they agree with the rows sorted by video id, it says
         so.
     """
-    pairs = _pairs_of_rows(video_ids)
+    pairs = pairs_of_rows(video_ids)
     differing = [pair for pair in pairs if _differ(file, *pair)]
     if len(differing) > MOST_DIFFERING * len(pairs):
         first, second = differing[0]
@@ -322,13 +322,6 @@ def check_same_video(file: ReleasedFile, video_ids: Sequence[str]) -> dict[str, 
         "num_pairs": len(pairs),
         "differing": [{"video_id": video_ids[pair[0]], "rows": list(pair)} for pair in differing],
     }
-
-
-def _pairs_of_rows(video_ids: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the first row of each video with each further one."""
-    first: dict[str, int] = {}
-    pairs = [(first.setdefault(video_id, row), row) for row, video_id in enumerate(video_ids)]
-    return [pair for pair in pairs if pair[0] != pair[1]]
 
 
 def _sorted_rows(video_ids: Sequence[str]) -> list[int]:

@@ -15,7 +15,6 @@ import hashlib
 import json
 import logging
 import math
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,9 +24,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.annotations.ave import background_video_ids, read_rows
+from pipeline.annotations.ave_rows import background_video_ids, read_rows
 from pipeline.core.errors import AnnotationError, PipelineError, ShardError, explain
-from pipeline.core.files import sha256_of_file, write_json
+from pipeline.core.files import require_space, sha256_of_file, write_json
 from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.features.recipes import Modality, released_recipe
 from pipeline.params.schema import Params
@@ -480,18 +479,14 @@ def _temporary(output: Path, name: str) -> Path:
 
 
 def _require_space(release: _Release, num_videos: int, output: Path) -> None:
-    needed = num_videos * release.num_segments * math.prod(release.feature_shape) * release.storage.itemsize
-    free = shutil.disk_usage(output).free
-    logger.info("import %s: writes %.2f GB, %.0f GB are free", release.modality, needed / 1e9, free / 1e9)
-    if needed > free:
-        raise PipelineError(
-            explain(
-                f"{release.modality} features of {num_videos} videos, {release.feature_shape} per segment",
-                expected=f"{needed / 1e9:.2f} GB of free disk",
-                found=f"{free / 1e9:.2f} GB",
-                remedy="make room, or store float16",
-            )
-        )
+    values = release.num_segments * math.prod(release.feature_shape)
+    require_space(
+        output,
+        num_videos * values * release.storage.itemsize,
+        task=f"import {release.modality}",
+        subject=f"{release.modality} features of {num_videos} videos, {release.feature_shape} per segment",
+        remedy="make room, or store float16",
+    )
 
 
 def _write_shards(

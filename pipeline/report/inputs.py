@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.core.errors import PipelineError, explain
+from pipeline.core.errors import PipelineError, explain, one_line
 from pipeline.core.files import read_csv
 from pipeline.params.schema import Params
 from pipeline.report.run import MATRICES, MODALITIES, PREDICTIONS, Features, Prediction, Run
@@ -83,7 +83,7 @@ def _load_features(folder: Path, modality: str, manifest: Manifest, params: Para
     try:
         ledger = {row.video_id: row for row in load_ledger(folder / "ledger.csv")}
     except (TypeError, ValueError) as error:
-        raise _contradiction(folder / "ledger.csv", "a ledger", _one_line(error), stage) from error
+        raise _contradiction(folder / "ledger.csv", "a ledger", one_line(error), stage) from error
     wanted = {video.video_id for video in manifest.videos}
     if different := sorted(wanted ^ set(ledger)):
         raise _contradiction(
@@ -248,7 +248,7 @@ def _read_json(path: Path, stage: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise _contradiction(path, "JSON", _one_line(error), stage) from error
+        raise _contradiction(path, "JSON", one_line(error), stage) from error
     if not isinstance(content, dict):
         raise _contradiction(path, "a JSON object", type(content).__name__, stage)
     return content
@@ -259,7 +259,7 @@ def _read_csv(path: Path, stage: str, columns: Iterable[str]) -> list[dict[str, 
     try:
         rows = read_csv(path)
     except ValueError as error:
-        raise _contradiction(path, "UTF-8 text", _one_line(error), stage) from error
+        raise _contradiction(path, "UTF-8 text", one_line(error), stage) from error
     for row in rows:
         _check_row(row, path, stage, columns)
     return rows
@@ -296,10 +296,6 @@ def _require(path: Path, stage: str) -> None:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _contradiction(path: Path, expected: str, found: str, stage: str) -> PipelineError:

@@ -29,7 +29,7 @@ from typing import Self
 
 import numpy as np
 
-from pipeline.core.errors import ShardError, explain
+from pipeline.core.errors import ShardError, explain, one_line, shorten
 
 MAX_BYTES = 256 * 2**20
 """Of one clip's array, unpacked; the largest known ones, (10, 1024, 7, 7) in float64, take 4 MB."""
@@ -189,7 +189,7 @@ def _array(
 ) -> np.ndarray:
     """Return a copy of `data` as an array, if shape and type are such that it can be one."""
     if code not in NUMBER_CODES or byte_order not in ("<", ">", "=", "|"):
-        raise _UnreadableError(f"values of type {_quote(byte_order + code)}, which are no plain numbers")
+        raise _UnreadableError(f"values of type {shorten(byte_order + code)}, which are no plain numbers")
     lengths = [length for length in shape if type(length) is int and 0 <= length < 2**63]
     if len(lengths) != len(shape) or len(shape) > MAX_DIMENSIONS:
         raise _UnreadableError("a shape that no array has")
@@ -202,10 +202,6 @@ def _array(
     except ValueError as error:  # no elements, but lengths beyond what an index can be
         raise _UnreadableError("a shape that no array has") from error
     return np.array(array, dtype.newbyteorder("="), order="C")
-
-
-def _quote(text: str) -> str:
-    return repr(text) if len(text) <= 60 else f"{text[:60]!r}…"
 
 
 _TEXTS = {pickle.SHORT_BINUNICODE: 1, pickle.BINUNICODE: 4, pickle.BINUNICODE8: 8}
@@ -357,7 +353,7 @@ def _global(module: object, name: object) -> _Global:
     if not isinstance(module, str) or not isinstance(name, str):
         raise ValueError("a name that is no text")
     if (module, name) not in _GLOBALS:
-        raise _UnreadableError(f"a pickle that asks for {_quote(f'{module}.{name}')}, which is no part of an array")
+        raise _UnreadableError(f"a pickle that asks for {shorten(f'{module}.{name}')}, which is no part of an array")
     return _GLOBALS[module, name]
 
 
@@ -411,7 +407,7 @@ class ClipArrays:
                     explain(
                         self.path,
                         expected="one file per video",
-                        found=f"{_quote(by_id[video_id])} and {_quote(name)}",
+                        found=f"{shorten(by_id[video_id])} and {shorten(name)}",
                         remedy="delete one of them",
                     )
                 )
@@ -459,13 +455,13 @@ class ClipArrays:
             raise ShardError(
                 explain(
                     self.path,
-                    expected=f"an array of video {_quote(video_id)}",
+                    expected=f"an array of video {shorten(video_id)}",
                     found="none",
                     remedy="add its file, or leave the video out of the annotations",
                 )
             )
         if self._archive is not None:
-            subject = f"{self.path} member {_quote(name)}"
+            subject = f"{self.path} member {shorten(name)}"
             return read_array(_read_member(self._archive, self._archive.getinfo(name), subject), subject)
         path = self.path / name
         return read_array(_read_only_member(path) if name.endswith(".zip") else _read_file(path), path)
@@ -490,7 +486,7 @@ def _read_only_member(path: Path) -> bytes:
             if member.filename.endswith(_SUFFIXES) and not member.filename.rpartition("/")[2].startswith(".")
         ]
         if len(members) != 1:
-            names = ", ".join(_quote(name) for name in archive.namelist()[:3]) or "none"
+            names = ", ".join(shorten(name) for name in archive.namelist()[:3]) or "none"
             raise _unreadable(
                 path, f"one member whose name ends in {' or '.join(_SUFFIXES)}", f"{len(members)}: {names}"
             )
@@ -526,5 +522,4 @@ def _require_small(subject: object, num_bytes: int) -> None:
 
 
 def _unreadable(subject: object, expected: str, found: object) -> ShardError:
-    line = " ".join(str(found).split()) or type(found).__name__
-    return ShardError(explain(subject, expected=expected, found=line, remedy="fetch it again"))
+    return ShardError(explain(subject, expected=expected, found=one_line(found), remedy="fetch it again"))

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from pipeline.core.errors import PipelineError, explain
+from pipeline.core.errors import PipelineError, explain, one_line
 from pipeline.core.files import atomic_write
 
 
@@ -43,7 +43,7 @@ def load_maps(path: Path) -> dict[str, dict[str, np.ndarray]]:
             explain(
                 path,
                 expected="the maps that the evaluate stage wrote",
-                found="no file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split()),
+                found="no file" if isinstance(error, FileNotFoundError) else one_line(error),
                 remedy="run `dvc repro evaluate`",
             )
         ) from error

@@ -1,9 +1,6 @@
 """The data set as files: every planned clip rendered, and its annotations beside them."""
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -11,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.core.files import atomic_write, write_text
+from pipeline.core.processes import begin_worker, num_processors
 from pipeline.synthetic.encoding import encode_clip
 from pipeline.synthetic.plan import NUM_SEGMENTS, SEGMENT_SECONDS, SPLITS, ClipPlan, plan_clips
 from pipeline.synthetic.scene import build_scene, draw_frame, num_frames
@@ -50,7 +48,7 @@ def render(folder: Path, *, seed: int = 1, num_clips: int = 84, num_workers: int
         Processes to render in; by default as many as there are processors, 1 renders in this process.
     """
     plans = plan_clips(seed, num_clips)
-    num_workers = min(num_workers or _num_processors(), num_clips)
+    num_workers = min(num_workers or num_processors(), num_clips)
     finished = _render_clips(folder, plans, num_workers)
     for _ in tqdm(finished, "render", len(plans), unit="clip", disable=None):
         pass
@@ -61,10 +59,6 @@ def render(folder: Path, *, seed: int = 1, num_clips: int = 84, num_workers: int
     write_text(folder / "Annotations.txt", "Category&VideoID&Quality&StartTime&EndTime\n" + "".join(rows))
 
 
-def _num_processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _render_clips(folder: Path, plans: tuple[ClipPlan, ...], num_workers: int) -> Iterator[ClipPlan]:
     """Render all clips, yielding each plan once its clip is written."""
     if num_workers == 1:
@@ -72,7 +66,7 @@ def _render_clips(folder: Path, plans: tuple[ClipPlan, ...], num_workers: int) -
             render_clip(folder, plan)
             yield plan
         return
-    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), initializer=begin_worker)
     try:
         tasks = {pool.submit(render_clip, folder, plan): plan for plan in plans}
         for task in as_completed(tasks):
@@ -80,16 +74,3 @@ def _render_clips(folder: Path, plans: tuple[ClipPlan, ...], num_workers: int) -
             yield tasks[task]
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is killed, instead of waiting for work for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

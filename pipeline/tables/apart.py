@@ -1,11 +1,10 @@
 """Work in a process of its own, so that one which is killed, as when memory runs out, takes nothing else along."""
 
 import multiprocessing
-import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from pipeline.core.processes import end_with_run
+from pipeline.core.processes import describe_ending, end_with_run
 
 
 def run_apart(work: Callable[[], None]) -> str:
@@ -35,7 +34,7 @@ def run_apart(work: Callable[[], None]) -> str:
         fault: BaseException | None = receiver.recv()
     except EOFError:  # It ended without a word.
         process.join()
-        return _describe_ending(process.exitcode or 0)
+        return describe_ending(process.exitcode)
     except BaseException:
         process.kill()
         raise
@@ -54,10 +53,3 @@ def _work(work: Callable[[], None], sender: Connection) -> None:
         sender.send(error)
     else:
         sender.send(None)
-
-
-def _describe_ending(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"ended with exit code {exit_code}"
-    name = signal.Signals(-exit_code).name
-    return f"killed by {name}" + (": often memory had run out" if name == "SIGKILL" else "")

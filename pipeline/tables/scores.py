@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.errors import PipelineError, explain
-from pipeline.metrics.statistics import Comparison, Interval, compare, mean_and_deviation, seeds_interval
+from pipeline.metrics.statistics import Comparison, Interval, Resampling, compare, mean_and_deviation, seeds_interval
 from pipeline.params.schema import EvaluateParams
 from pipeline.tables.records import Counts, Record, load_record
 
@@ -95,9 +95,7 @@ def compare_rows(first: RowScores, second: RowScores, params: EvaluateParams) ->
         np.stack([run.correct for run in first.counts]),
         np.stack([run.correct for run in second.counts]),
         first.counts[0].total,
-        confidence=params.confidence,
-        num_resamples=params.num_resamples,
-        seed=params.seed,
+        Resampling(**params.model_dump()),
     )
 
 
@@ -127,11 +125,5 @@ def _score(correct: Sequence[np.ndarray], counts: Sequence[Counts], params: Eval
     total = counts[0].total
     accuracies = [100.0 * float(of_run.sum()) / float(total.sum()) for of_run in correct]
     mean, deviation = mean_and_deviation(accuracies) if len(accuracies) > 1 else (accuracies[0], None)
-    interval = seeds_interval(
-        np.stack(correct),
-        total,
-        confidence=params.confidence,
-        num_resamples=params.num_resamples,
-        seed=params.seed,
-    )
+    interval = seeds_interval(np.stack(correct), total, Resampling(**params.model_dump()))
     return Score(mean, deviation, interval)

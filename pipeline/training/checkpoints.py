@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.core.errors import CheckpointError, explain
+from pipeline.core.errors import CheckpointError, explain, one_line
 from pipeline.core.files import atomic_write
 from pipeline.methods.settings import Supervision
 from pipeline.params.schema import TrainParams
@@ -140,11 +140,6 @@ def load_checkpoint(path: Path, device: torch.device) -> tuple[Checkpoint, nn.Mo
         ) from error
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, StopIteration) as error:
         raise CheckpointError(
-            explain(
-                path,
-                expected=f"trained weights ({SCHEMA})",
-                found=" ".join(str(error).split())[:200],
-                remedy="train again",
-            )
+            explain(path, expected=f"trained weights ({SCHEMA})", found=one_line(error), remedy="train again")
         ) from error
     return checkpoint, network.eval().to(device)

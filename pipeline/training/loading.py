@@ -13,7 +13,6 @@ The same clips are the same values from each, in the same order. Memory of ``str
 
 import logging
 import math
-import os
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
@@ -29,6 +28,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import ParamsError, explain
+from pipeline.core.processes import num_processors
 from pipeline.training.dataset import ClipBatch, Clips, Dataset
 from pipeline.training.reading import FeatureFiles, FeatureReader, Reader, ReaderPool
 
@@ -426,8 +426,7 @@ def _stored_dtype(files: FeatureFiles) -> torch.dtype:
 
 def default_num_workers() -> int:
     """Return how many processes read for ``stream``: as many as there are cores beside the network's, 4 at the most."""
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MAX_WORKERS, num_cores - 1))
+    return max(1, min(MAX_WORKERS, num_processors() - 1))
 
 
 def _available_bytes() -> int:

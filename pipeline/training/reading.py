@@ -12,7 +12,6 @@ order of the places, whatever order it is wanted in, so that a disk moves in one
 import mmap
 import multiprocessing
 import os
-import signal
 import tempfile
 from bisect import bisect_right
 from collections import OrderedDict, deque
@@ -28,8 +27,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.core.errors import PipelineError, ShardError, explain
-from pipeline.core.processes import end_with_run
+from pipeline.core.errors import PipelineError, ShardError, explain, one_line
+from pipeline.core.processes import begin_worker, describe_ending
 
 MAX_OPEN_SHARDS = 16
 """Of one modality in one process."""
@@ -108,7 +107,7 @@ class FeatureReader:
                     explain(
                         self.files.paths[number],
                         expected=f"the features of its row {row}",
-                        found=" ".join(str(error).split()) or type(error).__name__,
+                        found=one_line(error),
                         remedy="let nothing change the shards while they are read; if one is damaged, delete it, with "
                         "its copy in .dvc/cache, and run the extraction again",
                     )
@@ -294,8 +293,7 @@ class _Worker:
 
     def _ending(self) -> PipelineError:
         self.process.join(END_SECONDS)
-        code = self.process.exitcode
-        return _has_ended(f"that it was ended by signal {-code}" if code and code < 0 else f"that it ended with {code}")
+        return _has_ended(f"it {describe_ending(self.process.exitcode)}")
 
     def end(self) -> None:
         """End the process now."""
@@ -317,8 +315,7 @@ def _has_ended(found: str) -> PipelineError:
 
 def _work(connection: Connection, memory: "_SharedMemory", folders: Sequence[FeatureFiles], num_slots: int) -> None:
     """Read what comes through the pipe into the slot that is named with it; runs in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
-    end_with_run()
+    begin_worker()
     slots = _slots(memory, folders, num_slots)
     readers = [FeatureReader(files) for files in folders]
     with suppress(EOFError, ConnectionError):  # the parent has ended, or no longer wants to know

@@ -2,17 +2,21 @@
 
 import errno
 import hashlib
+import logging
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.core import files
+from pipeline.core.errors import PipelineError
 from pipeline.core.files import (
     atomic_write,
     link_or_copy,
     read_csv,
     repository_root,
+    require_space,
     scratch_folder,
     sha256_of_file,
     write_csv,
@@ -168,3 +172,25 @@ class TestLinkOrCopy:
             link_or_copy(source, target)
         assert target.read_text() == "old"
         assert names_in(tmp_path) == ["source", "target"]
+
+
+SPACE = {"task": "import audio", "subject": "audio features", "remedy": "make room"}
+
+
+class TestRequireSpace:
+    @pytest.fixture
+    def disk(self, monkeypatch):
+        """Stand for a disk with 1.5 GB left."""
+        monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_500_000_000))
+
+    def test_what_fits_is_said(self, disk, tmp_path, caplog):
+        with caplog.at_level(logging.INFO):
+            require_space(tmp_path, 1_500_000_000, **SPACE)
+        assert caplog.messages == ["import audio: writes up to 1.50 GB, 2 GB are free"]
+
+    def test_a_byte_too_many_is_refused(self, disk, tmp_path):
+        with pytest.raises(
+            PipelineError,
+            match=r"^audio features: expected 1\.50 GB of free disk, found 1\.50 GB; make room$",
+        ):
+            require_space(tmp_path, 1_500_000_001, **SPACE)

@@ -163,7 +163,8 @@ class TestSeveralDevices:
         contents = [[number / 100] * 3 for number in range(12)]
         deadly = write(*contents[:10], [13, 0, 0], contents[11])
         with pytest.raises(
-            PipelineError, match=r"^extract cpu: expected a process that ends when .* found exit status 9; free"
+            PipelineError,
+            match=r"^extract cpu: expected a process that ends when .* found one ended with exit code 9; free",
         ):
             run(deadly)
         parts = list((tmp_path / "repository").rglob("*.safetensors")) + list((tmp_path / "repository").rglob("*.h5"))

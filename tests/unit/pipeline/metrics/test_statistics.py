@@ -6,6 +6,7 @@ from pipeline.metrics import statistics
 from pipeline.metrics.statistics import (
     Comparison,
     Interval,
+    Resampling,
     bootstrap_interval,
     compare,
     in_words,
@@ -15,26 +16,18 @@ from pipeline.metrics.statistics import (
 
 
 def interval(correct, total, *, confidence=0.95, num_resamples=2000, seed=0):
-    return bootstrap_interval(
-        np.asarray(correct), np.asarray(total), confidence=confidence, num_resamples=num_resamples, seed=seed
-    )
+    resampling = Resampling(confidence=confidence, num_resamples=num_resamples, seed=seed)
+    return bootstrap_interval(np.asarray(correct), np.asarray(total), resampling)
 
 
 def over_seeds(correct, total, *, confidence=0.95, num_resamples=2000, seed=0):
-    return seeds_interval(
-        np.asarray(correct), np.asarray(total), confidence=confidence, num_resamples=num_resamples, seed=seed
-    )
+    resampling = Resampling(confidence=confidence, num_resamples=num_resamples, seed=seed)
+    return seeds_interval(np.asarray(correct), np.asarray(total), resampling)
 
 
 def comparison(correct_a, correct_b, total, *, confidence=0.95, num_resamples=1999, seed=0):
-    return compare(
-        np.asarray(correct_a),
-        np.asarray(correct_b),
-        np.asarray(total),
-        confidence=confidence,
-        num_resamples=num_resamples,
-        seed=seed,
-    )
+    resampling = Resampling(confidence=confidence, num_resamples=num_resamples, seed=seed)
+    return compare(np.asarray(correct_a), np.asarray(correct_b), np.asarray(total), resampling)
 
 
 def runs(rng, total, *, num_seeds, videos, seeds=0.0, cells=0.0):

@@ -263,7 +263,7 @@ class TestOutput:
             left_over.extend(folder.iterdir())
             return SimpleNamespace(free=1)
 
-        monkeypatch.setattr("pipeline.released.stage.shutil.disk_usage", measure)
+        monkeypatch.setattr("pipeline.core.files.shutil.disk_usage", measure)
         match = (
             r"audio features of 117 videos, \(128,\) per segment: expected 0\.00 GB of free disk, found 0\.00 GB; make"
         )

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.metrics.statistics import compare, seeds_interval
+from pipeline.metrics.statistics import Resampling, compare, seeds_interval
 from pipeline.params.schema import EvaluateParams
 from pipeline.tables.records import Counts, load_record, write_record
 from pipeline.tables.scores import compare_rows, score_row
 
 PARAMS = EvaluateParams(num_resamples=200, confidence=0.9, seed=0)
+RESAMPLING = Resampling(num_resamples=200, confidence=0.9, seed=0)
 
 
 def test_a_row_is_scored_over_its_finished_seeds(write_runs: Callable[..., Path]) -> None:
@@ -21,7 +22,7 @@ def test_a_row_is_scored_over_its_finished_seeds(write_runs: Callable[..., Path]
     assert scores.validation.deviation == pytest.approx(statistics.stdev([70, 75, 71.5]))
     assert scores.test.mean == pytest.approx(scores.validation.mean + 2)
     correct = np.stack([run.correct for run in scores.counts])
-    expected = seeds_interval(correct, scores.counts[0].total, confidence=0.9, num_resamples=200, seed=0)
+    expected = seeds_interval(correct, scores.counts[0].total, RESAMPLING)
     assert scores.validation.interval == expected
     assert (len(scores.finished), scores.holes) == (3, [])
 
@@ -50,7 +51,7 @@ def test_rows_are_compared_by_the_best_epochs_on_validation(write_runs: Callable
     assert comparison.difference == pytest.approx(76 - 70.5)
     stacked = [np.stack([run.correct for run in row.counts]) for row in (first, second)]
     total = first.counts[0].total
-    assert comparison == compare(*stacked, total, confidence=0.9, num_resamples=200, seed=0)
+    assert comparison == compare(*stacked, total, RESAMPLING)
 
 
 def test_runs_on_other_videos_are_refused(write_runs: Callable[..., Path]) -> None:
