@@ -37,7 +37,8 @@ def attention_map(attention: np.ndarray) -> np.ndarray:
     """
     side = math.isqrt(attention.size)
     spread = max(float(np.ptp(attention)), 1 / attention.size)
-    return ((attention - attention.min()) / spread).reshape(side, side).astype(np.float32)
+    shown: np.ndarray = ((attention - attention.min()) / spread).reshape(side, side).astype(np.float32)
+    return shown
 
 
 def enlarge(strengths: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -47,7 +47,8 @@ def attention_shares(attention: np.ndarray) -> np.ndarray | None:
     weights = attention.astype(np.float64)
     even = 1 / num_positions
     full = max(float(weights.max()), STRONG_SHARES * even)
-    return np.clip((weights - even) / (full - even), 0, 1).reshape(-1, side, side)
+    shares: np.ndarray = np.clip((weights - even) / (full - even), 0, 1).reshape(-1, side, side)
+    return shares
 
 
 def overlay_colours(shares: np.ndarray) -> np.ndarray:
@@ -55,7 +56,8 @@ def overlay_colours(shares: np.ndarray) -> np.ndarray:
     strength = np.sqrt(shares)
     colours = colormaps["inferno"](0.9 * strength)
     colours[..., 3] = np.interp(strength, (0, 1), OVERLAY_OPACITY)
-    return np.round(255 * colours).astype(np.uint8)
+    rounded: np.ndarray = np.round(255 * colours).astype(np.uint8)
+    return rounded
 
 
 def map_colours(shares: np.ndarray) -> np.ndarray:
