@@ -1,4 +1,4 @@
-"""The commands of ``python -m pipeline``."""
+"""The commands of ``python -m pipeline``, which is also installed as ``avel``."""
 
 import difflib
 import hashlib
@@ -17,14 +17,25 @@ from pipeline.params.schema import MethodName, Supervision, load_params
 from pipeline.store.ledger import count_covered, describe_in_full, summarise_ledger
 from pipeline.store.manifest import load_manifest, load_videos
 from pipeline.store.shards import load_ledger
+from pipeline.version import __version__
 
 app = typer.Typer(
     help="Commands beside `dvc repro`.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"avel-pipeline {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """Commands beside `dvc repro`."""
 
 
