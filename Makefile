@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test setup lock
+.PHONY: repro test lint fast setup lock
 
 repro: setup
 	python -m pipeline check
@@ -12,11 +12,16 @@ repro: setup
 	@dvc metrics show
 	@echo "report: results/report/index.html"
 
-test: setup
+test: lint
+	pytest
+
+lint: setup
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+
+fast: setup
+	pytest -m "not slow"
 
 setup: $(VENV)/.installed
 
