@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test setup lock
+.PHONY: repro test lint fast setup lock
 
 repro: setup
 	python -m pipeline check
@@ -12,15 +12,20 @@ repro: setup
 	@dvc metrics show
 	@echo "report: results/report/index.html"
 
-test: setup
+test: lint
+	pytest
+
+lint: setup
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+
+fast: setup
+	pytest -m "not slow"
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements.lock pyproject.toml pipeline/core/version.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock

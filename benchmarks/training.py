@@ -329,7 +329,7 @@ def flop_per_clip(params: Params, dataset: Dataset) -> float:
     with FlopCounterMode(display=False) as counter:
         maps, sounds = torch.rand(2, *MAP, dtype=torch.float64), torch.rand(2, *SOUND, dtype=torch.float64)
         weigh(terms, network(maps, sounds), labels).total.backward()
-    return counter.get_total_flops() / 2
+    return float(counter.get_total_flops()) / 2
 
 
 def flop_per_second(device: torch.device, dtype: torch.dtype) -> float:

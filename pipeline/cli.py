@@ -1,4 +1,4 @@
-"""The commands of ``python -m pipeline``."""
+"""The commands of ``python -m pipeline``, which is also installed as ``avel``."""
 
 import difflib
 import hashlib
@@ -13,6 +13,7 @@ import typer
 
 from pipeline.core.errors import CheckpointError, ParamsError, PipelineError, explain
 from pipeline.core.files import write_text
+from pipeline.core.version import __version__
 from pipeline.methods.settings import Supervision
 from pipeline.params.schema import MethodName, load_params
 from pipeline.store.ledger import count_covered, describe_in_full, summarise_ledger
@@ -24,8 +25,18 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"avel-pipeline {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """Commands beside `dvc repro`."""
 
 

@@ -107,7 +107,8 @@ class AudioGuidedAttention(nn.Module):
         num_rows = self.rows_at_once if rows.device.type == "cpu" else len(rows)
         # In place, which needs rows: of a view, as a layer makes of more axes, autograd would keep a copy.
         parts = [self.visual_hidden(torch.relu_(self.visual_projection(part))) for part in rows.split(num_rows)]
-        return torch.cat(parts).unflatten(0, positions.shape[:3])
+        shown: torch.Tensor = torch.cat(parts).unflatten(0, positions.shape[:3])
+        return shown
 
 
 class ChannelSpatialAttention(nn.Module):

@@ -18,6 +18,7 @@ HARMLESS: Mapping[str, str] = {
     "pipeline.core.files": "how files are written, not what",
     "pipeline.core.fingerprints": "how results are named",
     "pipeline.core.processes": "when processes end",
+    "pipeline.core.version": "what a release is called",
     "pipeline.params": "a result names the values of its params by itself",
     "pipeline.backbones.registry": "which backbones there are; a result names the modules of its own",
     "pipeline.methods.registry": "which methods there are; a result names the modules of its own",

@@ -86,7 +86,8 @@ def overlay_colours(strengths: np.ndarray) -> np.ndarray:
     """
     colours = colormaps["inferno"](np.sqrt(strengths))
     colours[..., 3] = SHADE * strengths.max() + GLOW * strengths
-    return np.round(255 * colours).astype(np.uint8)
+    rounded: np.ndarray = np.round(255 * colours).astype(np.uint8)
+    return rounded
 
 
 def enlarge(overlay: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -338,7 +338,7 @@ def _decode(container, stream, errors: list[float]):  # type: ignore[no-untyped-
             return
 
 
-def _demux(container: InputContainer, stream: Stream) -> Iterator[Packet]:
+def _demux(container: InputContainer, stream: Stream) -> Iterator["Packet[Stream]"]:
     """Yield the packets of one stream; those of others are not even read.
 
     AVI stores no times, they follow from counting packets. After one that its index lists and the demuxer skips,

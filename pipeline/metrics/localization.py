@@ -181,7 +181,8 @@ def predict_segments(
         _require_mask(valid, event_logits.shape)
         foreground &= valid
     category = category_logits.argmax(axis=1)[:, np.newaxis]
-    return np.where(foreground, category, background).astype(np.int64)
+    predicted: np.ndarray = np.where(foreground, category, background).astype(np.int64)
+    return predicted
 
 
 def segment_accuracy(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -251,7 +252,7 @@ def clip_categories(truth: np.ndarray, *, num_categories: int) -> np.ndarray:
     array([1, 5])
     """
     _require_labels("truth", truth, num_categories)
-    category = truth.min(axis=1)
+    category: np.ndarray = truth.min(axis=1)
     mixed = ((truth != category[:, np.newaxis]) & (truth != num_categories)).any(axis=1)
     if mixed.any():
         clip = int(mixed.argmax())

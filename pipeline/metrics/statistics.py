@@ -321,7 +321,8 @@ def _variance_of_cells(correct: np.ndarray, total: np.ndarray) -> float:
     num_seeds, num_videos = correct.shape
     influence = _influence(correct, total)
     of_cells = float(((influence - influence.mean(axis=0)) ** 2).sum())
-    return of_cells / max(1, num_seeds - 1) / max(1, num_videos - 1) / (num_seeds * num_videos)
+    variance: float = of_cells / max(1, num_seeds - 1) / max(1, num_videos - 1) / (num_seeds * num_videos)
+    return variance
 
 
 def _influence(counts: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -89,7 +89,9 @@ class WindowFrameDecoder:
         first, after = np.searchsorted(shown, [start, stop])
         if after - first < clip.num_segments:
             return np.full((clip.num_segments, clip.frames_per_segment), NO_FRAME)
-        return first + frame_indices_by_number(int(after - first), clip.num_segments, clip.frames_per_segment)
+        numbers = frame_indices_by_number(int(after - first), clip.num_segments, clip.frames_per_segment)
+        indices: np.ndarray = first + numbers
+        return indices
 
 
 @dataclass(frozen=True)

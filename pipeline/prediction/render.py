@@ -10,6 +10,7 @@ import av.error
 import cv2
 import matplotlib
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from PIL import Image, ImageDraw, ImageFont
@@ -109,7 +110,7 @@ def _write(
 class _Sound:
     """Packets of sound, written as the pictures get to their time, so that a player finds them side by side."""
 
-    def __init__(self, packets: Iterator[Packet]) -> None:
+    def __init__(self, packets: Iterator["Packet[AudioStream]"]) -> None:
         self._packets = packets
         self._next = next(packets, None)  # makes the stream, which must be there before anything is written
 
@@ -120,7 +121,9 @@ class _Sound:
             self._next = next(self._packets, None)
 
 
-def _sound_packets(prediction: VideoPrediction, source: InputContainer, target: OutputContainer) -> Iterator[Packet]:
+def _sound_packets(
+    prediction: VideoPrediction, source: InputContainer, target: OutputContainer
+) -> Iterator["Packet[AudioStream]"]:
     """Yield the sound of the file on the clip's clock, in packets of a new stream."""
     stream = source.streams.audio[0]
     if stream.codec_context.codec.canonical_name in COPIED_CODECS:
@@ -128,7 +131,7 @@ def _sound_packets(prediction: VideoPrediction, source: InputContainer, target: 
     return _encoded_sound(prediction, target)
 
 
-def _copied_sound(source: InputContainer, target: OutputContainer) -> Iterator[Packet]:
+def _copied_sound(source: InputContainer, target: OutputContainer) -> Iterator["Packet[AudioStream]"]:
     stream = source.streams.audio[0]
     copy = target.add_stream_from_template(stream)
     zero = Fraction(source.start_time or 0, av.time_base)
@@ -153,7 +156,7 @@ def _copied_sound(source: InputContainer, target: OutputContainer) -> Iterator[P
         yield packet
 
 
-def _encoded_sound(prediction: VideoPrediction, target: OutputContainer) -> Iterator[Packet]:
+def _encoded_sound(prediction: VideoPrediction, target: OutputContainer) -> Iterator["Packet[AudioStream]"]:
     waveform = read_waveform(prediction.path, num_seconds=prediction.duration_seconds)
     samples = waveform.samples if len(waveform.samples) <= 2 else waveform.samples.mean(axis=0, keepdims=True)
     layout, rate = ("mono", "stereo")[len(samples) - 1], waveform.sample_rate_hz

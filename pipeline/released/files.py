@@ -187,7 +187,8 @@ class ReleasedFile:
 
     def row(self, number: int) -> np.ndarray:
         """Read one row, (T, ...) as in the file."""
-        return self._read(slice(number, number + 1))[0]
+        row: np.ndarray = self._read(slice(number, number + 1))[0]
+        return row
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Read all rows, some at a time."""

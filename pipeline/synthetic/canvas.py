@@ -37,7 +37,8 @@ class Canvas:
 
 def circle(x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
     """Return the signed distance to a circle around the origin: negative inside."""
-    return np.hypot(x, y) - radius
+    distance: np.ndarray = np.hypot(x, y) - radius
+    return distance
 
 
 def ellipse(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float) -> np.ndarray:
@@ -48,11 +49,12 @@ def ellipse(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float)
 def box(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float, corner: float) -> np.ndarray:
     """Return the signed distance to a box around the origin with round corners: negative inside."""
     outside_x, outside_y = abs(x) - half_width + corner, abs(y) - half_height + corner
-    return (
+    distance: np.ndarray = (
         np.hypot(np.maximum(outside_x, 0), np.maximum(outside_y, 0))
         + np.minimum(np.maximum(outside_x, outside_y), 0)
         - corner
     )
+    return distance
 
 
 def line(x: np.ndarray, y: np.ndarray, start: Any, end: Any, width: float) -> np.ndarray:
@@ -60,7 +62,8 @@ def line(x: np.ndarray, y: np.ndarray, start: Any, end: Any, width: float) -> np
     direction = np.subtract(end, start, dtype=np.float32)
     along = ((x - start[0]) * direction[0] + (y - start[1]) * direction[1]) / (direction @ direction)
     along = np.clip(along, 0, 1)
-    return np.hypot(x - start[0] - along * direction[0], y - start[1] - along * direction[1]) - width / 2
+    to_axis: np.ndarray = np.hypot(x - start[0] - along * direction[0], y - start[1] - along * direction[1])
+    return to_axis - width / 2
 
 
 def rotate(x: np.ndarray, y: np.ndarray, radians: float) -> tuple[np.ndarray, np.ndarray]:

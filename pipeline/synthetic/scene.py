@@ -110,7 +110,8 @@ def _draw_background(rng: np.random.Generator, width: int, height: int) -> np.nd
         picture += coverage[..., None] * (_muted_colour(rng) - picture)
     picture *= 0.9 + 0.2 * _smooth_noise(rng, height, width, (20, 40))[..., None]
     picture *= 1 - 0.25 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)[..., None]
-    return (np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    image: np.ndarray = (np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return image
 
 
 def _muted_colour(rng: np.random.Generator) -> np.ndarray:
@@ -127,14 +128,16 @@ def _smooth_noise(rng: np.random.Generator, height: int, width: int, cells: Iter
         smooth = _interpolate(rows.T, np.linspace(0, count, width, endpoint=False, dtype=np.float32)).T
         total += smooth * np.float32(0.5**octave)
     total -= total.min()
-    return total / total.max()
+    noise: np.ndarray = total / total.max()
+    return noise
 
 
 def _interpolate(grid: np.ndarray, positions: np.ndarray) -> np.ndarray:
     whole = positions.astype(int)
     part = positions - whole
     part = (part * part * (3 - 2 * part))[:, None]
-    return grid[whole] * (1 - part) + grid[whole + 1] * part
+    between: np.ndarray = grid[whole] * (1 - part) + grid[whole + 1] * part
+    return between
 
 
 @cache

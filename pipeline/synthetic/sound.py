@@ -28,7 +28,8 @@ def synthesize_sound(category: str, num_samples: int, sample_rate_hz: int, rng: 
     """
     seconds = np.arange(num_samples) / sample_rate_hz
     sound = _SOUNDS[category](seconds, sample_rate_hz, rng)
-    return (sound / np.sqrt(np.mean(sound**2) + 1e-12)).astype(np.float32)
+    normalised: np.ndarray = (sound / np.sqrt(np.mean(sound**2) + 1e-12)).astype(np.float32)
+    return normalised
 
 
 def _sound_church_bell(seconds: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -61,7 +62,8 @@ def _sound_frying_food(seconds: np.ndarray, rate: int, rng: np.random.Generator)
     pops = np.zeros_like(seconds)
     pops[rng.integers(0, seconds.size, int(45 * seconds.size / rate))] = 1
     decay = np.exp(-np.arange(int(0.006 * rate)) / (0.0015 * rate)) * rng.standard_normal(int(0.006 * rate))
-    return hiss + 4 * np.convolve(pops, decay)[: seconds.size]
+    sound: np.ndarray = hiss + 4 * np.convolve(pops, decay)[: seconds.size]
+    return sound
 
 
 def _sound_siren(seconds: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -88,7 +90,8 @@ def _sound_truck(seconds: np.ndarray, rate: int, rng: np.random.Generator) -> np
     firing = rng.uniform(26, 40) * (1 + 0.06 * np.sin(2 * np.pi * rng.uniform(0.15, 0.4) * seconds))
     cycles = np.cumsum(firing) / rate
     engine = _harmonics(cycles, [n**-0.5 for n in range(1, 12)])
-    return rumble / rumble.std() + 1.2 * engine / engine.std()
+    sound: np.ndarray = rumble / rumble.std() + 1.2 * engine / engine.std()
+    return sound
 
 
 def _sound_violin(seconds: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -98,7 +101,8 @@ def _sound_violin(seconds: np.ndarray, rate: int, rng: np.random.Generator) -> n
     pitch = rng.choice(scale, note[-1] + 1)[note]
     cycles = np.cumsum(pitch * (1 + 0.008 * np.sin(2 * np.pi * 5.8 * seconds))) / rate
     bowing = 0.35 + 0.65 * np.clip((seconds - note * note_seconds) / 0.08, 0, 1)
-    return bowing * _harmonics(cycles, [1 / n for n in range(1, 11)])
+    sound: np.ndarray = bowing * _harmonics(cycles, [1 / n for n in range(1, 11)])
+    return sound
 
 
 _SOUNDS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
@@ -177,4 +181,5 @@ def _synthesize_background(rng: np.random.Generator, num_channels: int, num_samp
     hum = _harmonics(mains * seconds, [1 / n for n in range(1, 5)])
     swell = 1 + rng.uniform(0, 0.4) * np.sin(2 * np.pi * (rng.uniform(0.05, 0.3) * seconds + rng.uniform()))
     mixture = noise / noise.std() + rng.uniform(0, 0.6) * hum
-    return (swell * mixture / mixture.std()).astype(np.float32)
+    background: np.ndarray = (swell * mixture / mixture.std()).astype(np.float32)
+    return background

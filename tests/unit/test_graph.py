@@ -43,7 +43,8 @@ def entry_of(stage: str, cmd: str) -> tuple[str, ...]:
 def reached_files(*entry: str) -> set[str]:
     """Return every first-party file with code that these modules reach, and the templates beside that code.
 
-    What only the validation of params reaches does not count: a stage lists the values that it reads.
+    What only the validation of params reaches does not count: a stage lists the values that it reads. Nor does the
+    package itself, which holds the version.
     """
     closure = import_closure(*entry, leave_out=("pipeline.params",)) | PARAMS_FILE
     code = {file for file in closure.values() if len(ast.parse(file.read_text()).body) > 1}
@@ -53,7 +54,7 @@ def reached_files(*entry: str) -> set[str]:
         for file in folder.glob("*.[jc]*")
         if file.suffix in (".j2", ".css", ".js")
     }
-    return {str(file.relative_to(ROOT)) for file in code | templates}
+    return {str(file.relative_to(ROOT)) for file in code | templates} - {"pipeline/__init__.py"}
 
 
 def listed_code(deps: list[str]) -> set[str]:

@@ -76,7 +76,7 @@ def mel_matrix() -> np.ndarray:
     lower, center, upper = edges_mel[:-2], edges_mel[1:-1], edges_mel[2:]
     rising = (bins_mel - lower) / (center - lower)
     falling = (upper - bins_mel) / (upper - center)
-    matrix = np.maximum(0.0, np.minimum(rising, falling))
+    matrix: np.ndarray = np.maximum(0.0, np.minimum(rising, falling))
     matrix.flags.writeable = False
     return matrix
 
@@ -126,7 +126,8 @@ def log_mel(waveform_16k: np.ndarray) -> np.ndarray:
     """
     # A product per frame: in one product of them all, the last bit of a frame depends on how many others there are.
     bands = spectrum_magnitude(waveform_16k)[:, np.newaxis] @ mel_matrix()
-    return np.log(bands[:, 0] + LOG_OFFSET)
+    frames: np.ndarray = np.log(bands[:, 0] + LOG_OFFSET)
+    return frames
 
 
 def log_mel_patches(waveform_16k: np.ndarray) -> np.ndarray:

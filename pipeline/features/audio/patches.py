@@ -82,7 +82,8 @@ class PatchDecoder:
         """Return the patches (U, 96, 64) of U of the segments."""
         rate = waveform.sample_rate_hz
         if self.alignment == "continuous":
-            return continuous_patches(waveform.samples, rate, self.num_segments)[segments]
+            patches: np.ndarray = continuous_patches(waveform.samples, rate, self.num_segments)[segments]
+            return patches
         return np.stack([segment_patch(waveform.samples[:, start:stop], rate) for start, stop in spans])
 
 

@@ -61,7 +61,7 @@ class VisualExtractor:
         """Map images (N, 3, H, W) or snippets (N, K, 3, H, W), uint8, to features (N, ...), float32, channels last."""
         images = self._preprocess(inputs.float()).to(self._dtype).contiguous(memory_format=self._memory_format)
         with exact_float32() if self._dtype == torch.float32 else nullcontext():
-            features = self._network.represent(images)
+            features: Tensor = self._network.represent(images)
         return features.float().contiguous()
 
 

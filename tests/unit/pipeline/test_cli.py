@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.core.errors import ParamsError, PipelineError, ShardError
+from pipeline.core.version import __version__
 from pipeline.prediction.command import Targets
 from pipeline.prediction.network import WeightFiles
 from pipeline.store.manifest import Clip, Manifest, VideoFile
@@ -56,13 +58,31 @@ def test_use_leaves_params_alone_when_the_preset_is_faulty(workspace: Path) -> N
     assert (workspace / "params.yaml").read_bytes() == before
 
 
-def test_a_users_mistake_is_one_line_and_exit_code_1(workspace: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "use", "nope"], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+def run_command(how: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as ``python -m pipeline`` or, as the installed script does, by the function that it names."""
+    start = ["-m", "pipeline"]
+    if how == "avel":
+        scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+        module, function = scripts["avel"].split(":")
+        start = ["-c", f"import sys; from {module} import {function}; sys.exit({function}())"]
+    return subprocess.run(
+        [sys.executable, *start, *arguments], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
     )
+
+
+@pytest.mark.parametrize("how", ["python -m pipeline", "avel"])
+def test_a_users_mistake_is_one_line_and_exit_code_1(how: str, workspace: Path) -> None:
+    done = run_command(how, "use", "nope")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: data set 'nope'")
+
+
+@pytest.mark.parametrize("how", ["python -m pipeline", "avel"])
+def test_version_is_printed_wherever_one_stands(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run_command(how, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"avel-pipeline {__version__}\n", "")
 
 
 def test_verify_cache_names_a_file_that_was_written_through_a_link(tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ def test_little_is_harmless_and_none_of_it_decodes_computes_or_stores():
         "pipeline.core.files",
         "pipeline.core.fingerprints",
         "pipeline.core.processes",
+        "pipeline.core.version",
         "pipeline.methods.registry",
         "pipeline.params",
     }

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from models.backbones.feature_network import FeatureNetwork
 from pipeline.doctor.source import FeatureFile
 
 
@@ -60,12 +61,15 @@ def in_memory() -> Callable[..., FeatureFile]:
     return make
 
 
-class QuickVGG19(torch.nn.Module):
+class QuickVGG19(FeatureNetwork):
     """Stands for VGG19: 7 × 7 averages of the picture in every channel, scaled, shifted by the seed and rectified."""
 
     def init_random(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.scale = torch.randn(512, 3, generator=generator)
+
+    def represent(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self(inputs).permute(0, 2, 3, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.einsum("nchw,dc->ndhw", functional.adaptive_avg_pool2d(images, 7), self.scale).relu()
@@ -84,7 +88,7 @@ class QuickVGGish(torch.nn.Module):
 
 @pytest.fixture
 def _quick_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.backbones.vgg19.VGG19", QuickVGG19)
+    monkeypatch.setattr("models.backbones.vgg19.VGG19", QuickVGG19)
     monkeypatch.setattr("pipeline.features.audio.extractor.VGGish", QuickVGGish)
     for module in (
         "features.visual.extractor",

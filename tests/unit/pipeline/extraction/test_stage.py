@@ -411,12 +411,16 @@ class SmallNetwork(torch.nn.Module):
         maps = torch.nn.functional.avg_pool2d(inputs, 32)
         return maps if inputs.ndim == 4 else maps.flatten(1)
 
+    def represent(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs = self(inputs)
+        return outputs.permute(0, 2, 3, 1) if outputs.ndim == 4 else outputs
+
 
 @pytest.mark.parametrize("modality", ["visual", "audio"])
 def test_features_of_a_real_file_are_the_means_of_what_the_network_says(
     modality, run, raw, media, tmp_path, monkeypatch, make_params
 ):
-    monkeypatch.setattr("pipeline.backbones.vgg19.VGG19", SmallNetwork)
+    monkeypatch.setattr("models.backbones.vgg19.VGG19", SmallNetwork)
     monkeypatch.setattr("pipeline.features.audio.extractor.VGGish", SmallNetwork)
     params = make_params(**{"visual.frames_per_segment": 3, "visual.storage": "float32", "visual.sampling": "time"})
     recipe = VisualExtractor if modality == "visual" else AudioExtractor

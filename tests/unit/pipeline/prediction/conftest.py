@@ -130,11 +130,15 @@ class SmallNetwork(nn.Module):
             inputs = inputs.flatten(1)
         return torch.relu(self.layer(inputs))
 
+    def represent(self, inputs: Tensor) -> Tensor:
+        outputs = self(inputs)
+        return outputs.permute(0, 2, 3, 1) if outputs.ndim == 4 else outputs
+
 
 @pytest.fixture
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compute features by networks of one layer: VGG19 takes a fifth of a second for a frame."""
-    monkeypatch.setattr("pipeline.backbones.vgg19.VGG19", lambda: SmallNetwork(nn.Conv2d(3, 512, 32, stride=32)))
+    monkeypatch.setattr("models.backbones.vgg19.VGG19", lambda: SmallNetwork(nn.Conv2d(3, 512, 32, stride=32)))
     monkeypatch.setattr("pipeline.features.audio.extractor.VGGish", lambda: SmallNetwork(nn.Linear(96 * 64, 128)))
 
 
