@@ -407,7 +407,7 @@ class _ClipFiles(_Release):
         except ShardError as error:
             self._damaged[video_id] = str(error)
             self._require_enough()
-            return _Released(None, LedgerRow(video_id, "failed", "bad_array", "", "", str(error)))
+            return _Released(None, _failed(video_id, "bad_array", str(error)))
         if features.shape[1:] != self._shape or not len(features) or features.dtype.kind not in "fiu":
             raise ShardError(
                 explain(
@@ -461,7 +461,12 @@ def _content_hash(features: np.ndarray) -> str:
 def _released(video_id: str, sha256: str, features: np.ndarray, valid: np.ndarray, detail: str) -> _Released:
     status, reason = ("ok", "ok") if valid.all() else ("partial", "short")
     mask = "".join("01"[int(is_valid)] for is_valid in valid)
-    return _Released(ShardRow(video_id, sha256, features, valid), LedgerRow(video_id, status, reason, mask, "", detail))
+    ledger_row = LedgerRow(video_id=video_id, status=status, reason=reason, valid=mask, seconds="", detail=detail)
+    return _Released(ShardRow(video_id, sha256, features, valid), ledger_row)
+
+
+def _failed(video_id: str, reason: str, detail: str) -> LedgerRow:
+    return LedgerRow(video_id=video_id, status="failed", reason=reason, valid="", seconds="", detail=detail)
 
 
 @contextmanager
@@ -501,9 +506,7 @@ def _write_shards(
 ) -> tuple[list[ShardFile], list[LedgerRow]]:
     """Write all shards under temporary names; the rows of one are made as it is written."""
     shards: list[ShardFile] = []
-    ledger = {
-        video_id: LedgerRow(video_id, "failed", "missing", "", "", why) for video_id, why in release.missing.items()
-    }
+    ledger = {video_id: _failed(video_id, "missing", why) for video_id, why in release.missing.items()}
     num_present = len(videos) - len(ledger)
     with tqdm(total=num_present, unit="video", desc=f"import {release.modality}", disable=None) as progress:
 
