@@ -11,15 +11,9 @@ from torch import nn
 
 from pipeline.core.errors import CheckpointError, explain
 from pipeline.core.files import write_csv, write_json
-from pipeline.metrics.localization import (
-    CategoryScores,
-    confusion_matrix,
-    evaluate,
-    per_category,
-    predict_segments,
-    segment_accuracy,
-    video_counts,
-)
+from pipeline.metrics.categories import CategoryScores, confusion_matrix, per_category
+from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.localization import evaluate, segment_accuracy, video_counts
 from pipeline.metrics.statistics import Resampling, bootstrap_interval, mean_and_deviation
 from pipeline.params.schema import EvaluateParams
 from pipeline.store.manifest import BACKGROUND

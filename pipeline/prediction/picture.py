@@ -26,7 +26,7 @@ from pipeline.features.audio.log_mel import (
     to_mono,
 )
 from pipeline.media.container import read_frames, read_timeline, read_waveform
-from pipeline.metrics.localization import EVENT_THRESHOLD
+from pipeline.metrics.labels import EVENT_THRESHOLD
 from pipeline.prediction.events import VideoPrediction
 from pipeline.prediction.output import printable
 

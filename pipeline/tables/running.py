@@ -8,7 +8,8 @@ import torch
 
 from pipeline.core.devices import choose_device
 from pipeline.core.errors import PipelineError, TrainingError
-from pipeline.metrics.localization import VideoCounts, predict_segments, segment_accuracy, video_counts
+from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.localization import VideoCounts, segment_accuracy, video_counts
 from pipeline.params.overriding import override
 from pipeline.params.schema import Params
 from pipeline.store.manifest import SPLITS

@@ -31,7 +31,8 @@ from pipeline.core.errors import TrainingError, explain
 from pipeline.core.files import atomic_write, fingerprint, locked, scratch_folder, source_fingerprint, write_csv
 from pipeline.methods.contract import ClipLabels, SegmentLabels, weigh
 from pipeline.methods.registry import METHODS
-from pipeline.metrics.localization import predict_segments, segment_accuracy
+from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.localization import segment_accuracy
 from pipeline.params.schema import TrainParams
 from pipeline.store.manifest import SPLITS
 from pipeline.training.checkpoints import (
@@ -80,6 +81,7 @@ CODE = (
     "pipeline/methods/registry.py",
     "pipeline/methods/sspsp.py",
     "pipeline/methods/terms.py",
+    "pipeline/metrics/labels.py",
     "pipeline/metrics/localization.py",
     "pipeline/core/precision.py",
     "pipeline/training/reading.py",
