@@ -45,6 +45,7 @@ from pipeline.store.shards import LedgerRow, ShardFile, ShardIndex, ShardRow, sa
 logger = logging.getLogger(__name__)
 
 CODE = (
+    "pipeline/store/arrays.py",
     "pipeline/store/clip_arrays.py",
     "pipeline/released/stage.py",
     "pipeline/released/files.py",
