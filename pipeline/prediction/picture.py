@@ -25,7 +25,8 @@ from pipeline.features.audio.log_mel import (
     resample_to_16k,
     to_mono,
 )
-from pipeline.media.container import read_frames, read_timeline, read_waveform
+from pipeline.media.container import read_frames, read_timeline
+from pipeline.media.waveform import read_waveform
 from pipeline.metrics.labels import EVENT_THRESHOLD
 from pipeline.prediction.events import VideoPrediction
 from pipeline.prediction.output import printable
