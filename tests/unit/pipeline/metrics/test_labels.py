@@ -6,17 +6,12 @@ import pytest
 import pipeline.metrics.labels
 from pipeline.metrics.labels import predict_segments, validate, validate_logits
 
-NUM_CATEGORIES = 3
 BACKGROUND = 3
 
 
 def labels(*clips):
     """Turn texts such as "..01" into labels, a dot being background."""
     return np.array([[BACKGROUND if mark == "." else int(mark) for mark in clip] for clip in clips])
-
-
-def random_labels(seed, num_clips=50, num_segments=10):
-    return np.random.default_rng(seed).integers(0, NUM_CATEGORIES + 1, (num_clips, num_segments))
 
 
 def test_examples_of_the_docstrings_hold():
