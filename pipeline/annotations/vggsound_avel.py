@@ -41,7 +41,8 @@ from pipeline.annotations.rules import (
 )
 from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.params.schema import DatasetParams
-from pipeline.store.clip_arrays import MAX_BYTES, ClipArrays, read_array
+from pipeline.store.arrays import read_array
+from pipeline.store.clip_arrays import MAX_BYTES, ClipArrays
 from pipeline.store.manifest import SPLITS, Clip
 
 COLUMNS = ("video_id", "category", "split")

@@ -17,8 +17,9 @@ from pipeline.features.audio.log_mel import (
     resample_to_16k,
     to_mono,
 )
-from pipeline.media.container import Timeline, read_frames, read_timeline, read_waveform
+from pipeline.media.container import Timeline, read_frames, read_timeline
 from pipeline.media.segments import NO_FRAME, frame_indices_by_time
+from pipeline.media.waveform import read_waveform
 
 MAX_HEIGHT = 640  # of a picture that is a sliver
 THUMBNAIL_WIDTH = 144

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import CheckpointError, explain
-from pipeline.metrics.localization import VideoCounts, predict_segments, segment_accuracy, video_counts
+from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.segments import VideoCounts, segment_accuracy, video_counts
 from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
 from pipeline.training.dataset import Dataset, LabelledClips
 from pipeline.training.inference import ARITHMETIC, Outputs, predict_each, reproducible

@@ -10,12 +10,8 @@ import torch
 
 from pipeline.core.files import write_csv, write_json
 from pipeline.evaluation.scoring import Scored, load_selected, score
-from pipeline.metrics.localization import (
-    CategoryScores,
-    confusion_matrix,
-    evaluate,
-    per_category,
-)
+from pipeline.metrics.categories import CategoryScores, confusion_matrix, per_category
+from pipeline.metrics.localization import evaluate
 from pipeline.metrics.statistics import Resampling, bootstrap_interval, mean_and_deviation
 from pipeline.params.schema import EvaluateParams
 from pipeline.store.manifest import BACKGROUND

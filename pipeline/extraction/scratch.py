@@ -148,7 +148,10 @@ class Scratch:
     def _load(self, video: VideoFile) -> tuple[LedgerRow, ShardRow | None]:
         """Return what is known of a video, under its present id."""
         if video.sha256 is None:
-            return LedgerRow(video.video_id, "failed", "missing", "", "", "no such file"), None
+            lost = LedgerRow(
+                video_id=video.video_id, status="failed", reason="missing", valid="", seconds="", detail="no such file"
+            )
+            return lost, None
         if video.sha256 in self._finished_parts and (part := self._parts.load(video.sha256)):
             row, shard_row = part
         elif video.sha256 not in self._places:

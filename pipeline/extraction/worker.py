@@ -110,17 +110,19 @@ def ledger_row(computed: Computed) -> LedgerRow:
     if isinstance(prepared, MediaError):
         # Without the file's name: the row also stands for other files of the same content.
         detail = str(prepared).removeprefix(f"{Path(video.path).name}: ")
-        return LedgerRow(video.video_id, "failed", prepared.reason, "", "", detail)
+        return LedgerRow(
+            video_id=video.video_id, status="failed", reason=prepared.reason, valid="", seconds="", detail=detail
+        )
     valid = segment_valid(prepared.rows)
     mask = "".join("01"[int(flag)] for flag in valid)
     status = "ok" if valid.all() else "partial" if valid.any() else "failed"
     offset = prepared.sampling_offset_seconds
     return LedgerRow(
-        video.video_id,
-        status,
-        prepared.reason,
-        mask,
-        f"{prepared.seconds:.2f}",
-        prepared.detail,
-        "" if offset is None else f"{offset:.3f}",
+        video_id=video.video_id,
+        status=status,
+        reason=prepared.reason,
+        valid=mask,
+        seconds=f"{prepared.seconds:.2f}",
+        detail=prepared.detail,
+        sampling_offset="" if offset is None else f"{offset:.3f}",
     )

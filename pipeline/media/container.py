@@ -1,9 +1,8 @@
-"""Decoding with PyAV: frames by number and the waveform by time, from files as they are found in the wild.
+"""Decoding with PyAV: frames by number, from files as they are found in the wild.
 
 A file is read in two steps. :func:`read_timeline` demuxes the video stream without decoding and says how many
 frames there are and when each is shown; the caller chooses; :func:`read_frames` decodes and converts only those.
-:func:`read_waveform` lays the audio on the clip's time axis, so that a stream that starts late, has a hole or ends
-early leaves a gap instead of shifting what follows. Times are seconds from the container's first timestamp.
+Times are seconds from the container's first timestamp. The sound is read by :mod:`pipeline.media.waveform`.
 """
 
 import math
@@ -54,7 +53,6 @@ REASONS = {
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,wav,mp3,aac,flac"
 
 TRUNCATED_BELOW = 0.97  # share of an announced duration, which is seldom exact, that must be found
-JITTER_SECONDS = 0.02  # audio timestamps this close to the running end count as contiguous
 GAP_PERIODS = 1.5  # frames further apart than this many periods may have others missing between them
 MAX_LOST_PER_FOUND = 4  # more are no loss but a timestamp that is damaged itself
 HOLE_BYTES = 256  # Matroska's and Flash's own bytes between two packets are some dozens
@@ -94,30 +92,6 @@ class Timeline:
         timestamps = self.timestamps_seconds
         period = float(np.median(np.diff(timestamps))) if len(timestamps) > 1 else 0.0
         return float(timestamps[-1]) + period
-
-
-@dataclass(frozen=True)
-class Waveform:
-    """Audio on the clip's time axis.
-
-    Parameters
-    ----------
-    samples : np.ndarray
-        Shape (channels, N), float32, -1 to 1; zero where the file has none.
-    present : np.ndarray
-        Shape (N,), bool: whether the file has this sample.
-    sample_rate_hz : int
-    is_truncated : bool
-        The file ends before its container says it should.
-    num_damaged : int
-        Packets that could not be decoded, at least; holes of the file count as one.
-    """
-
-    samples: np.ndarray
-    present: np.ndarray
-    sample_rate_hz: int
-    is_truncated: bool
-    num_damaged: int
 
 
 def size_in_bytes(path: Path) -> int:
@@ -169,7 +143,7 @@ def read_timeline(path: Path) -> Timeline:
     """
     with open_container(path) as container:
         stream = _video_stream(container, path)
-        zero = _start_seconds(container)
+        zero = start_seconds(container)
         packets, is_damaged = _packet_times(container, stream)
         found = {shown for shown, _ in packets}
         if not found:
@@ -235,7 +209,7 @@ def read_frames(
     with open_container(path) as container:
         stream = _video_stream(container, path)
         stream.codec_context.thread_count = 1  # one video per thread already uses the cores
-        for position, frame in enumerate(_decode(container, stream, errors)):
+        for position, frame in enumerate(decode(container, stream, errors)):
             shown = -math.inf if frame.pts is None else frame.pts
             if frame.key_frame:
                 last_key = max(last_key, shown)
@@ -252,74 +226,7 @@ def read_frames(
     return frames
 
 
-def read_waveform(path: Path, *, num_seconds: float) -> Waveform:
-    """Decode the first audio stream of `path` onto a time axis of `num_seconds`.
-
-    Raises
-    ------
-    MediaError
-        With reason ``no_audio_stream``, ``encrypted`` or ``undecodable``, or as :func:`open_container`.
-    """
-    with open_container(path) as container:
-        if not container.streams.audio:
-            raise MediaError("no_audio_stream", f"{path.name}: {REASONS['no_audio_stream']}")
-        stream = container.streams.audio[0]
-        _require_codec(stream, path)
-        zero = _start_seconds(container)
-        expected_end = min(num_seconds, _end_seconds(container, stream, zero))
-        rate, samples, present, end_seconds, num_damaged = _lay_out(container, stream, zero, num_seconds)
-    if rate is None:
-        raise MediaError("undecodable", f"{path.name}: not one audio frame could be decoded")
-    if not present.all() and _has_hole(path):
-        num_damaged += 1
-    return Waveform(samples, present, rate, end_seconds < TRUNCATED_BELOW * expected_end, num_damaged)
-
-
-def _lay_out(
-    container: InputContainer, stream: av.AudioStream, zero: float, num_seconds: float
-) -> tuple[int | None, np.ndarray, np.ndarray, float, int]:
-    rate: int | None = None
-    samples, present = np.zeros((0, 0), np.float32), np.zeros(0, bool)
-    cursor, resampler, source = 0, None, None
-    errors: list[float] = []
-    for frame in _decode(container, stream, errors):
-        if rate is None:
-            rate = int(frame.sample_rate)
-            num_samples = round(num_seconds * rate)
-            layout = frame.layout
-            samples = np.zeros((len(layout.channels), num_samples), np.float32)
-            present = np.zeros(num_samples, bool)
-        seconds = frame.pts * float(stream.time_base or 0) - zero if frame.pts is not None else cursor / rate
-        start = round(seconds * rate)
-        if cursor and abs(start - cursor) <= JITTER_SECONDS * rate:
-            start = cursor
-        if start >= samples.shape[1]:
-            cursor = samples.shape[1]
-            break
-        if source != (key := (frame.format.name, frame.layout.name, frame.sample_rate)):
-            # Not "fltp": PyAV reads beyond the planes of eight channels and more, and crashes.
-            source, resampler = key, av.AudioResampler(format="flt", layout=layout, rate=rate)
-        assert resampler is not None
-        frame.pts = None
-        try:
-            parts = [part.to_ndarray().reshape(-1, len(samples)).T for part in resampler.resample(frame)]
-        except (av.error.FFmpegError, ValueError):  # damage can make a frame claim channels that there are not
-            errors.append(start)
-            source = None
-            continue
-        block = np.concatenate(parts or [samples[:, :0]], 1)
-        block = block[:, max(0, -start) : samples.shape[1] - start]
-        is_finite = np.isfinite(block).all(0)
-        if not is_finite.all():  # damaged packets and float formats can hold NaN
-            errors.append(start)
-        first = max(0, start)
-        samples[:, first : first + block.shape[1]] = np.where(is_finite, block, 0)
-        present[first : first + block.shape[1]] = is_finite
-        cursor = first + block.shape[1]
-    return rate, samples, present, cursor / rate if rate else 0.0, len(errors)
-
-
-def _decode(container, stream, errors: list[float]):  # type: ignore[no-untyped-def]
+def decode(container, stream, errors: list[float]):  # type: ignore[no-untyped-def]
     """Yield decoded frames, going on after packets that cannot be decoded; `errors` gets the time of each in ticks."""
     packets = _demux(container, stream)
     while True:
@@ -387,13 +294,13 @@ def _lost_ticks(path: Path, ticks: list[int], is_damaged: bool) -> tuple[int, ..
     """Return when the frames were shown that a damaged file has lost between those found.
 
     A demuxer skips what it cannot read, which leaves the same gap as a variable frame rate. It is taken for a loss
-    where packets are incomplete (MPEG-TS numbers its own) or bytes belong to none (see :func:`_has_hole`).
+    where packets are incomplete (MPEG-TS numbers its own) or bytes belong to none (see :func:`has_hole`).
     """
     distances = np.diff(ticks)
     period = float(np.median(distances)) if len(distances) else 0.0
     gaps = [(start, stop) for start, stop in pairwise(ticks) if stop - start > GAP_PERIODS * period]
     num_lost = [round((stop - start) / period) - 1 for start, stop in gaps]
-    if not gaps or sum(num_lost) > MAX_LOST_PER_FOUND * len(ticks) or not (is_damaged or _has_hole(path)):
+    if not gaps or sum(num_lost) > MAX_LOST_PER_FOUND * len(ticks) or not (is_damaged or has_hole(path)):
         return ()
     evenly = (
         np.linspace(*gap, number + 2)[1:-1].round().astype(int) for gap, number in zip(gaps, num_lost, strict=True)
@@ -401,7 +308,7 @@ def _lost_ticks(path: Path, ticks: list[int], is_damaged: bool) -> tuple[int, ..
     return tuple(np.concatenate(list(evenly)).tolist())
 
 
-def _has_hole(path: Path) -> bool:
+def has_hole(path: Path) -> bool:
     """Return whether a file holds bytes between its packets that belong to none; Matroska and Flash hold no others."""
     num_bytes: dict[int, int] = {}
     with open_container(path) as container:
@@ -425,14 +332,14 @@ def _count_missing(
         num_missing = stream.frames - num_found
     else:
         period = float(np.median(np.diff(timestamps))) if len(timestamps) > 1 else math.inf
-        end = _end_seconds(container, stream, zero)
+        end = end_seconds(container, stream, zero)
         num_missing = round((end - timestamps[-1]) / period - 1) if math.isfinite(end) else 0
     if num_found >= TRUNCATED_BELOW * (num_found + num_missing):
         num_missing = 0
     return max(num_missing, listed) if _is_avi(container) else num_missing
 
 
-def _end_seconds(container: InputContainer, stream: Stream, zero: float) -> float:
+def end_seconds(container: InputContainer, stream: Stream, zero: float) -> float:
     """Return when the stream should end; infinity where the container does not say."""
     if _is_avi(container) and stream.frames and stream.time_base is not None:
         return float(stream.frames * stream.time_base) - zero  # as announced; the duration is of what is there
@@ -451,7 +358,8 @@ def _is_avi(container: InputContainer) -> bool:
     return "avi" in container.format.name
 
 
-def _start_seconds(container: InputContainer) -> float:
+def start_seconds(container: InputContainer) -> float:
+    """Return the container's first timestamp."""
     return float(Fraction(container.start_time or 0, av.time_base))
 
 
@@ -459,12 +367,19 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     """Return the first moving video stream: cover pictures do not count."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
-            _require_codec(stream, path)
+            require_codec(stream, path)
             return stream
     raise MediaError("no_video_stream", f"{path.name}: {REASONS['no_video_stream']}")
 
 
-def _require_codec(stream: Stream, path: Path) -> None:
+def require_codec(stream: Stream, path: Path) -> None:
+    """Refuse a stream of `path` that no decoder knows.
+
+    Raises
+    ------
+    MediaError
+        With reason ``undecodable``.
+    """
     if stream.codec_context is None:
         raise MediaError("undecodable", f"{path.name}: no decoder knows its {stream.type}")
 

@@ -18,7 +18,7 @@ from pipeline.features.audio.log_mel import continuous_patches, patch_range, seg
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.decoding import Prepared
 from pipeline.features.visual.frames import RESIZES, FrameDecoder
-from pipeline.media.container import Timeline, Waveform, read_frames, read_timeline, read_waveform
+from pipeline.media.container import Timeline, read_frames, read_timeline
 from pipeline.media.segments import (
     MIN_AVAILABLE_SHARE,
     NO_FRAME,
@@ -27,6 +27,7 @@ from pipeline.media.segments import (
     frame_indices_by_time,
     sample_range,
 )
+from pipeline.media.waveform import Waveform, read_waveform
 from pipeline.prediction.windows import count_segments, window_starts
 
 MAX_SECONDS = 24 * 3600.0

@@ -15,7 +15,7 @@ from pipeline.features.contract import Extractor
 from pipeline.features.decoding import Decoder, Prepared
 from pipeline.media.container import size_in_bytes
 from pipeline.media.segments import segment_valid
-from pipeline.metrics.localization import predict_segments
+from pipeline.metrics.labels import predict_segments
 from pipeline.prediction.decoding import WindowFrameDecoder, WindowPatchDecoder
 from pipeline.prediction.events import Segment, VideoPrediction
 from pipeline.prediction.network import Model

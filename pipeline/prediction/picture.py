@@ -17,8 +17,8 @@ from pipeline.drawing.palette import GREY, HUES, Colour
 from pipeline.drawing.plots import draw_bar
 from pipeline.drawing.thumbnails import colour_limits, read_pictures, spectrogram_of
 from pipeline.features.audio.log_mel import HOP_SAMPLES, SAMPLE_RATE_HZ, to_mono
-from pipeline.media.container import read_waveform
-from pipeline.metrics.localization import EVENT_THRESHOLD
+from pipeline.media.waveform import read_waveform
+from pipeline.metrics.labels import EVENT_THRESHOLD
 from pipeline.prediction.events import VideoPrediction
 from pipeline.prediction.output import printable
 

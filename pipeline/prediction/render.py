@@ -20,7 +20,8 @@ from pipeline.core.files import atomic_write
 from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import GREY, Colour
 from pipeline.drawing.timelines import TimeAxis
-from pipeline.media.container import Timeline, open_container, read_frames, read_timeline, read_waveform
+from pipeline.media.container import Timeline, open_container, read_frames, read_timeline
+from pipeline.media.waveform import read_waveform
 from pipeline.prediction.events import Segment, VideoPrediction
 from pipeline.prediction.output import printable
 

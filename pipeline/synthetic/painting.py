@@ -8,20 +8,38 @@ from pipeline.synthetic.canvas import Canvas, box, circle, ellipse, line, rotate
 
 
 def _paint_church_bell(c: Canvas, phase: float) -> None:
+    """Paint a bell that swings below a beam, and a clapper in it that swings further.
+
+    Where the bell hangs, `x` and `y` count from the pivot, `y` down from there::
+
+        0.08  crown, which holds the bell
+        0.14  shoulder
+        0.42  upper band
+        1.06, 1.16  lower bands
+        1.36  lip; below it only the end of the clapper is seen
+    """
+    beam, bronze, engraving = (0.36, 0.23, 0.16), (0.93, 0.68, 0.2), (0.56, 0.36, 0.08)
+    crown, rod, ball = (0.55, 0.38, 0.1), (0.3, 0.22, 0.12), (0.34, 0.25, 0.14)
+    pivot, shoulder, lip = 0.76, 0.14, 1.36
     swing = 0.3 * np.sin(2 * np.pi * phase)
-    c.paint(box(c.x, c.y + 0.86, 0.62, 0.1, 0.05), (0.36, 0.23, 0.16))
-    x, y = rotate(c.x, c.y + 0.76, swing)
-    c.paint(box(x, y - 0.08, 0.1, 0.16, 0.05), (0.55, 0.38, 0.1))
-    knob_x, knob_y = rotate(c.x, c.y + 0.76, swing * 1.5)
-    c.paint(line(knob_x, knob_y, (0, 0.6), (0, 1.42), 0.07), (0.3, 0.22, 0.12))
-    c.paint(circle(knob_x, knob_y - 1.44, 0.13), (0.34, 0.25, 0.14))
-    height = np.clip((y - 0.14) / 1.22, 0, 1)
-    half_width = 0.34 * np.sqrt(np.clip(height * 7, 0, 1)) + 0.16 * height + 0.26 * height**5
-    bell = np.maximum.reduce([(abs(x) - half_width) * 0.9, 0.14 - y, y - 1.36])
-    shine = 0.66 + 0.5 * np.exp(-(((x + 0.16) / 0.16) ** 2)) - 0.25 * np.clip(x, 0, 1)
-    c.paint(bell, shade((0.93, 0.68, 0.2), shine))
+
+    c.paint(box(c.x, c.y + 0.86, 0.62, 0.1, 0.05), beam)
+    x, y = rotate(c.x, c.y + pivot, swing)
+    c.paint(box(x, y - 0.08, 0.1, 0.16, 0.05), crown)
+    clapper_x, clapper_y = rotate(c.x, c.y + pivot, swing * 1.5)
+    c.paint(line(clapper_x, clapper_y, (0, 0.6), (0, 1.42), 0.07), rod)
+    c.paint(circle(clapper_x, clapper_y - 1.44, 0.13), ball)
+
+    depth = np.clip((y - shoulder) / 1.22, 0, 1)  # 0 at the shoulder, 1 at the lip
+    dome = 0.34 * np.sqrt(np.clip(depth * 7, 0, 1))  # rounds the shoulder
+    half_width = dome + 0.16 * depth + 0.26 * depth**5  # widens slowly, and at the lip at once
+    bell = np.maximum.reduce([(abs(x) - half_width) * 0.9, shoulder - y, y - lip])
+    shine = (
+        0.66 + 0.5 * np.exp(-(((x + 0.16) / 0.16) ** 2)) - 0.25 * np.clip(x, 0, 1)
+    )  # a strip of light left of centre
+    c.paint(bell, shade(bronze, shine))
     for band in (0.42, 1.06, 1.16):
-        c.paint(np.maximum(bell, abs(y - band) - 0.022), (0.56, 0.36, 0.08), 0.8)
+        c.paint(np.maximum(bell, abs(y - band) - 0.022), engraving, 0.8)
 
 
 def _paint_dog_bark(c: Canvas, phase: float) -> None:

@@ -20,7 +20,6 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -28,6 +27,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import ParamsError, explain
+from pipeline.core.memory import available_bytes
 from pipeline.core.processes import num_processors
 from pipeline.training.dataset import ClipBatch, Clips, Dataset
 from pipeline.training.reading import FeatureFiles, FeatureReader, Reader, ReaderPool
@@ -72,7 +72,7 @@ def choose_cache(requested: str, dataset: Dataset, device: torch.device) -> Cach
     memories: dict[Cache, _Memory] = {}
     if device.type == "cuda":
         memories["gpu"] = _Memory(torch.cuda.mem_get_info(device)[0], GPU_SHARE, f"free on {device}")
-    memories["ram"] = _Memory(_available_bytes(), RAM_SHARE, "of memory available")
+    memories["ram"] = _Memory(available_bytes(), RAM_SHARE, "of memory available")
     cache: Cache = "stream"
     for name, memory in memories.items():
         if requested == "auto" and num_bytes <= memory.share * memory.num_free_bytes:
@@ -427,37 +427,6 @@ def _stored_dtype(files: FeatureFiles) -> torch.dtype:
 def default_num_workers() -> int:
     """Return how many processes read for ``stream``: as many as there are cores beside the network's, 4 at the most."""
     return max(1, min(MAX_WORKERS, num_processors() - 1))
-
-
-def _available_bytes() -> int:
-    """Return the memory that new data may take, in bytes; on systems that do not tell, 4 GiB."""
-    try:
-        text = Path("/proc/meminfo").read_text()
-    except OSError:
-        return 4 << 30
-    fields = dict(line.split(":") for line in text.splitlines())
-    return min([int(fields["MemAvailable"].split()[0]) * 1024, *_left_in_groups(Path("/sys/fs/cgroup"))])
-
-
-def _left_in_groups(root: Path, of_process: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """Yield what is left of the memory limits of this process's control groups, as containers and schedulers set them.
-
-    What the kernel would drop at once, the bytes of files read, does not count as used.
-    """
-    try:
-        entries = of_process.read_text().splitlines()
-    except OSError:
-        return
-    for entry in entries:
-        if entry.startswith("0::"):
-            group = root / entry.removeprefix("0::").lstrip("/")
-            for folder in (group, *group.parents):
-                try:
-                    limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
-                    fields = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-                except (OSError, ValueError):  # no limit, or one that is not shown
-                    continue
-                yield max(0, limit - used + int(fields.get("inactive_file", 0)))
 
 
 def _gibibytes(num_bytes: float) -> str:

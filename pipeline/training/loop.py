@@ -31,7 +31,8 @@ from pipeline.core.errors import TrainingError, explain
 from pipeline.core.files import atomic_write, locked, scratch_folder, write_csv
 from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.methods.registry import METHODS
-from pipeline.metrics.localization import predict_segments, segment_accuracy
+from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.segments import segment_accuracy
 from pipeline.params.schema import TrainParams
 from pipeline.store.manifest import SPLITS
 from pipeline.training.checkpoints import (

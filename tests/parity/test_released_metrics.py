@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.metrics.localization import count_events, predict_segments, segment_accuracy
+from pipeline.metrics.events import count_events
+from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.segments import segment_accuracy
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ import numpy as np
 from pipeline.core.errors import MediaError, explain
 from pipeline.features.audio.log_mel import continuous_patches, patch_range, segment_patch
 from pipeline.features.decoding import Prepared
-from pipeline.media.container import Waveform, read_waveform
 from pipeline.media.segments import MIN_AVAILABLE_SHARE, NO_FRAME, sample_range
+from pipeline.media.waveform import Waveform, read_waveform
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pipeline.features.audio.log_mel import continuous_patches
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.decoding import Prepared
 from pipeline.features.visual.frames import FrameDecoder
-from pipeline.media.container import read_waveform
+from pipeline.media.waveform import read_waveform
 from pipeline.prediction.decoding import WindowFrameDecoder, WindowPatchDecoder
 
 T = 4

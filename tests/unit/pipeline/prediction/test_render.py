@@ -11,7 +11,8 @@ import pytest
 from pipeline.core.errors import MediaError
 from pipeline.drawing.heat import attention_overlays, blend, enlarge
 from pipeline.drawing.palette import colours
-from pipeline.media.container import read_frames, read_timeline, read_waveform
+from pipeline.media.container import read_frames, read_timeline
+from pipeline.media.waveform import read_waveform
 from pipeline.prediction.render import MIN_WIDTH, render_video
 
 COLOURS = colours(("bell", "siren", "<b>a & b\n--> $x_1$"))

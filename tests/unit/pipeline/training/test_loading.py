@@ -3,7 +3,6 @@ import logging
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import h5py
 import pytest
@@ -257,7 +256,7 @@ class _Sizes:
 def choose(
     monkeypatch: pytest.MonkeyPatch, requested: str, *, features: float, memory: float, gpu: float | None = None
 ) -> str:
-    monkeypatch.setattr(module, "_available_bytes", lambda: int(memory * GIBIBYTE))
+    monkeypatch.setattr(module, "available_bytes", lambda: int(memory * GIBIBYTE))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int((gpu or 0) * GIBIBYTE), 10**12))
     return choose_cache(requested, _Sizes(features), CPU if gpu is None else CUDA)
 
@@ -319,22 +318,3 @@ def test_the_choice_and_what_decided_it_are_logged(
     assert caplog.messages == [
         "train.cache auto: ram; features of 90.00 GiB, 140.00 GiB free on cuda:0, 256.00 GiB of memory available"
     ]
-
-
-def test_the_memory_limit_of_a_container_counts(tmp_path: Path) -> None:
-    assert list(module._left_in_groups(tmp_path / "nothing")) == []
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("700\n")
-    (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 200\n")
-    entries = tmp_path / "cgroup"
-    entries.write_text("0::/\n")
-    assert list(module._left_in_groups(tmp_path, entries)) == []
-    (tmp_path / "memory.max").write_text("1000\n")
-    assert list(module._left_in_groups(tmp_path, entries)) == [500]
-    job = tmp_path / "slurm" / "job"
-    job.mkdir(parents=True)
-    for name, text in (("max", "300"), ("current", "350"), ("stat", "")):
-        (job / f"memory.{name}").write_text(text)
-    entries.write_text("1:name=systemd:/else\n0::/slurm/job\n")
-    assert list(module._left_in_groups(tmp_path, entries)) == [0, 500]
-    assert module._available_bytes() > 0
