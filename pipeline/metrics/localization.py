@@ -29,7 +29,7 @@ import numpy as np
 
 from pipeline.metrics.categories import category_accuracy
 from pipeline.metrics.events import event_f1
-from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.labels import predict_segments, validate
 from pipeline.metrics.segments import background_share, masked_segment_share, segment_accuracy
 
 
