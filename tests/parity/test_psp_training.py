@@ -25,6 +25,8 @@ from pipeline.training.checkpoints import new_checkpoint
 from pipeline.training.dataset import ClipBatch, Clips, LabelledClips
 from pipeline.training.loop import Run, Splits
 
+pytestmark = pytest.mark.slow
+
 PRESET = Path(__file__).resolve().parents[2] / "data/ave/preset.yaml"
 # What the released code fixes where the set's train.json has no entry.
 TEMPERATURE, FULL_MARGIN, FULL_NEGATIVES = 0.6, 0.2, 3

@@ -28,6 +28,7 @@ def network(request: pytest.FixtureRequest) -> ResNet:
     return network
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=str)
 def test_agrees_with_torchvision_under_its_own_names(network, dtype, tolerance, randomise_normalisation):

@@ -345,6 +345,7 @@ class TestInterruption:
         time.sleep(0.1)
         assert len(extractor.decoded) == decoded
 
+    @pytest.mark.slow
     def test_by_a_kill_before_or_in_any_write_changes_no_byte(self, videos, run, tmp_path, expected):
         """Kill a run at its first change of a file, another at its second, and so on, until one finishes."""
         for moment in range(1, 200):
@@ -359,6 +360,7 @@ class TestInterruption:
                 break
         assert moment > 30
 
+    @pytest.mark.slow
     def test_by_one_kill_after_another_comes_to_the_same_end(self, videos, run, tmp_path, expected):
         num_kills = 0
         while in_a_fork(lambda: run(videos), kill_at=5 + num_kills):
@@ -412,6 +414,7 @@ class SmallNetwork(torch.nn.Module):
         return maps if inputs.ndim == 4 else maps.flatten(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["visual", "audio"])
 def test_features_of_a_real_file_are_the_means_of_what_the_network_says(
     modality, run, raw, media, tmp_path, monkeypatch, make_params
@@ -455,6 +458,8 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_control_c_stops_a_stage_at_once_with_one_line(raw, tmp_path):
     for number in range(500):
         content = json.dumps({"values": [number], "rows": [[0]] * 3})

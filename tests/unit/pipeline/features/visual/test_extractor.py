@@ -121,6 +121,7 @@ def test_weights_in_keras_layout_are_refused_for_any_other_backbone(make_extract
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_stays_close_to_float32(precision, make_extractor, random_extractor, images):
     exact = random_extractor.network(images[:1])
