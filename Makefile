@@ -1,4 +1,4 @@
-# Both commands do everything from a fresh clone; `make repro` ends with the scores, `make test` with pytest's summary.
+# Both commands do everything from a fresh clone; `make repro` ends with the scores, `make test` with pytest's summary and coverage.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ test: setup
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+	pytest --numprocesses=auto --maxprocesses=8 --cov
 
 setup: $(VENV)/.installed
 

@@ -72,6 +72,7 @@ def run(
     return run_extraction
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modality", "sampling", "outcome"),
     [("visual", "time", "visual"), ("visual", "frames", "visual_by_number"), ("audio", "", "audio")],

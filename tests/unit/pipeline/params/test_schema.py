@@ -46,7 +46,7 @@ def load(tmp_path: Path) -> Callable[..., Params]:
             if value is not MISSING:
                 place[last] = value
         path = tmp_path / "params.yaml"
-        YAML().dump(content, path)
+        YAML(typ="safe").dump(content, path)  # in C, where that is installed
         return load_params(path)
 
     return load_changed

@@ -80,6 +80,7 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, epochs_before: int) -> list[
     return trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("supervision", ["full", "weak"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_and_supervision_trains_on_its_own_losses(
@@ -379,6 +380,7 @@ def test_a_run_with_fewer_seeds_leaves_none_of_an_earlier_one(
     assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {"live"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "wanted", "expected"),
     [("psp", "auto", 15), ("avel", "auto", 15), ("cpsp", "auto", 12), ("cpsp", True, 15), ("psp", False, 12)],

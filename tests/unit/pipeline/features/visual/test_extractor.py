@@ -69,6 +69,7 @@ def local(path: Path) -> dict[str, str]:
     return {"weights": str(path), "weights_sha256": sha256_of_file(path)}
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_features_are_the_maps_of_the_network_channels_last(random_extractor, network, images):
     maps = random_extractor.network(images)
@@ -77,6 +78,7 @@ def test_features_are_the_maps_of_the_network_channels_last(random_extractor, ne
     torch.testing.assert_close(maps, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_keras_weights_are_the_torchvision_ones_with_another_preprocessing(make_extractor, weights_files, images):
     keras = make_extractor(**local(weights_files["keras"]))
     torchvision = make_extractor(**local(weights_files["torchvision"]))
