@@ -1,4 +1,4 @@
-# Both commands do everything from a fresh clone; `make repro` ends with the scores, `make test` with pytest's summary.
+# Both commands do everything from a fresh clone; `make repro` ends with the scores, `make test` with pytest's summary and coverage.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ repro: setup
 	@echo "report: results/report/index.html"
 
 test: lint
-	pytest
+	pytest --numprocesses=auto --maxprocesses=8 --cov
 
 lint: setup
 	ruff check .
@@ -21,7 +21,7 @@ lint: setup
 	mypy
 
 fast: setup
-	pytest -m "not slow"
+	pytest --numprocesses=auto --maxprocesses=8 -m "not slow"
 
 setup: $(VENV)/.installed
 

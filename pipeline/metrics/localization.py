@@ -15,8 +15,8 @@ Conventions
 
 Metrics
 -------
-- :func:`pipeline.metrics.segments.segment_accuracy`: the score of the AVE benchmark (Tian et al., "Audio-visual event localization in
-  unconstrained videos", ECCV 2018), the same under full and weak supervision.
+- :func:`pipeline.metrics.segments.segment_accuracy`: the score of the AVE benchmark (Tian et al., "Audio-visual event
+  localization in unconstrained videos", ECCV 2018), the same under full and weak supervision.
 - :func:`pipeline.metrics.categories.category_accuracy`: whether the clip's category is right, wherever the event may
   be.
 - :func:`pipeline.metrics.events.event_f1`: whether events are found as a whole, after Tian et al., "Unified

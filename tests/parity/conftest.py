@@ -63,6 +63,7 @@ class Golden:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @cache  # noqa: B019 -- one set lives as long as the session
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """Return the arrays of ``<name>.npz``, or of ``<name>.npz.xz``, which is the same file compressed."""
         path = self.folder / f"{name}.npz"

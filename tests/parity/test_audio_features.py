@@ -15,6 +15,8 @@ from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.decoding import Prepared
 from pipeline.params.schema import AudioParams, load_params
 
+pytestmark = pytest.mark.slow
+
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "data" / "synthetic" / "preset.yaml")
 
 PATCHES = {

@@ -26,6 +26,8 @@ from pipeline.training.dataset import ClipBatch, Clips, LabelledClips
 from pipeline.training.loop import Run, Splits
 from pipeline.training.objective import ClipLabels, SegmentLabels
 
+pytestmark = pytest.mark.slow
+
 PRESET = Path(__file__).resolve().parents[2] / "data/ave/preset.yaml"
 # What the released code fixes where the set's train.json has no entry.
 TEMPERATURE, FULL_MARGIN, FULL_NEGATIVES = 0.6, 0.2, 3

@@ -6,6 +6,8 @@ import torch
 
 from models.backbones.vggish import Postprocessor, VGGish, quantise
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = ["chunks", "continuous", "testwav"]
 
 

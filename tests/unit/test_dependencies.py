@@ -25,7 +25,7 @@ def imported_packages(folder: str) -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"pipeline", "models", "stages", "tests", "conftest"}
+    return names - set(sys.stdlib_module_names) - {"pipeline", "models", "stages", "tests", "avel_testing"}
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def run(
     return run_extraction
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modality", "sampling", "outcome"),
     [("visual", "time", "visual"), ("visual", "frames", "visual_by_number"), ("audio", "", "audio")],
@@ -115,6 +116,7 @@ def many(media, tmp_path: Path) -> dict[str, Path]:
     return files
 
 
+@pytest.mark.slow
 def test_five_hundred_videos_with_a_twentieth_broken_go_through_in_one_run(many, run, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     index, ledger = run(recipe("visual", num_samples=1), many, max_failed_fraction=0.05)

@@ -15,6 +15,7 @@ def network() -> R2Plus1D18:
     return network
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize("num_frames", [8, 3])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=str)

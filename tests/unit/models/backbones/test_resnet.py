@@ -28,6 +28,7 @@ def network(request: pytest.FixtureRequest) -> ResNet:
     return network
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=str)
 def test_agrees_with_torchvision_under_its_own_names(network, dtype, tolerance, randomise_normalisation):
@@ -41,6 +42,7 @@ def test_agrees_with_torchvision_under_its_own_names(network, dtype, tolerance, 
     assert (maps - expected).abs().max() <= tolerance * expected.abs().max()
 
 
+@pytest.mark.slow
 def test_published_weights_load_without_what_lies_behind_the_layer(network):
     with torch.device("meta"):
         published = getattr(torchvision.models, f"resnet{network.depth}")().state_dict()

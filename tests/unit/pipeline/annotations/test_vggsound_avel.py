@@ -475,6 +475,7 @@ def real_vggsound() -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_real_names_of_vggsound_are_understood(read, raw: Path, real_vggsound: Path) -> None:
     with (real_vggsound / "test.csv").open(newline="", encoding="utf-8") as file:
         files = [(name, category) for name, category in csv.reader(file)]

@@ -11,6 +11,8 @@ from pipeline.features.visual.preprocessing import KINETICS_MEAN_RGB, KINETICS_S
 from pipeline.features.visual.snippets import SnippetDecoder
 from pipeline.features.weights import Weights
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_segment_has_the_vector_of_one_snippet_of_its_frames(make_extractor, extract, clip):
     extractor = make_extractor(backbone="r2plus1d_18", frames_per_segment=8, sampling="time")

@@ -11,6 +11,8 @@ from pipeline.features.visual.extractor import build_network
 from pipeline.features.visual.preprocessing import preprocess_torchvision
 from pipeline.features.weights import Weights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("backbone", ["resnet101", "resnet152"])
 def test_a_segment_has_the_third_stage_averaged_over_two_by_two(backbone, make_extractor, extract, clip):

@@ -279,6 +279,7 @@ def test_nothing_correlates_with_a_constant():
     assert correlation(np.arange(5.0), -np.arange(5.0)) == pytest.approx(-1)
 
 
+@pytest.mark.slow
 def test_the_real_networks_find_their_recipe(find_recipe, monkeypatch):
     """With random weights of full size, and a frame per segment."""
     monkeypatch.setattr("pipeline.doctor.candidates.FRAMES_PER_SEGMENT", (1,))

@@ -174,6 +174,7 @@ def test_weights_of_other_features_are_refused(trained: tuple, make_run: Callabl
         evaluate_run(params.evaluate, other, folder / "train", folder / "other", CPU)
 
 
+@pytest.mark.slow
 def test_several_seeds_are_scored_each_as_if_alone_and_together(
     make_run: Callable, make_params: Callable, tmp_path: Path
 ) -> None:

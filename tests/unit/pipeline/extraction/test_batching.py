@@ -165,6 +165,7 @@ RECIPES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize(("modality", "changes"), RECIPES)
 def test_batches_of_other_inputs_give_the_same_bytes(modality, changes, device, make_params, request):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -444,7 +444,9 @@ class TestActor:
 
     @pytest.fixture
     def order(self, tmp_path, decoded, decode_here, monkeypatch) -> ray_engine._Order:
-        monkeypatch.setattr(sys.modules["__main__"], "__file__", "default_worker.py", raising=False)
+        main = ModuleType("__main__")
+        main.__file__ = "default_worker.py"
+        monkeypatch.setitem(sys.modules, "__main__", main)
         monkeypatch.setattr(ray_engine, "BEAT_SECONDS", 0.2)
         monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
         monkeypatch.chdir(tmp_path)

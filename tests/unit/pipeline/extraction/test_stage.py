@@ -26,6 +26,7 @@ from pipeline.core.errors import PipelineError, ShardError
 from pipeline.core.files import sha256_of_file
 from pipeline.extraction.stage import extract
 from pipeline.features.audio.extractor import AudioExtractor
+from pipeline.features.decoding import Prepared
 from pipeline.features.visual.extractor import VisualExtractor
 from pipeline.media.segments import NO_FRAME
 from pipeline.params.schema import Params
@@ -345,6 +346,7 @@ class TestInterruption:
         time.sleep(0.1)
         assert len(extractor.decoded) == decoded
 
+    @pytest.mark.slow
     def test_by_a_kill_before_or_in_any_write_changes_no_byte(self, videos, run, tmp_path, expected):
         """Kill a run at its first change of a file, another at its second, and so on, until one finishes."""
         for moment in range(1, 200):
@@ -359,6 +361,7 @@ class TestInterruption:
                 break
         assert moment > 30
 
+    @pytest.mark.slow
     def test_by_one_kill_after_another_comes_to_the_same_end(self, videos, run, tmp_path, expected):
         num_kills = 0
         while in_a_fork(lambda: run(videos), kill_at=5 + num_kills):
@@ -380,16 +383,26 @@ class TestInterruption:
 class TestTwoRuns:
     def test_at_once_compute_each_video_once_and_give_the_same_bytes(self, videos, run, tmp_path, expected):
         log, messages = tmp_path / "log", tmp_path / "messages"
+        said = "another run is computing the same result; waiting for it"
+
+        class PatientExtractor(JsonExtractor):
+            def decoder(self, path: Path) -> Prepared:
+                """Decode when the other run is there, which then has to wait for this one."""
+                for _ in range(6000):
+                    if said in messages.read_text():
+                        break
+                    time.sleep(0.01)
+                return super().decoder(path)
 
         def work(output: str) -> None:
             logging.basicConfig(filename=messages, level=logging.INFO, force=True)
-            run(videos, JsonExtractor(seconds_per_video=0.03, log=log), output=output)
+            run(videos, PatientExtractor(log=log), output=output)
 
         children = [fork(lambda name=name: work(name)) for name in ("first", "second")]
         assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
         assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second") == expected
         assert len(log.read_text().splitlines()) == 6
-        assert messages.read_text().count("another run is computing the same result; waiting for it") == 1
+        assert messages.read_text().count(said) == 1
 
     def test_of_different_recipes_do_not_wait(self, videos, run, tmp_path, caplog):
         caplog.set_level(logging.INFO)
@@ -416,6 +429,7 @@ class SmallNetwork(torch.nn.Module):
         return outputs.permute(0, 2, 3, 1) if outputs.ndim == 4 else outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["visual", "audio"])
 def test_features_of_a_real_file_are_the_means_of_what_the_network_says(
     modality, run, raw, media, tmp_path, monkeypatch, make_params
@@ -459,6 +473,8 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_control_c_stops_a_stage_at_once_with_one_line(raw, tmp_path):
     for number in range(500):
         content = json.dumps({"values": [number], "rows": [[0]] * 3})

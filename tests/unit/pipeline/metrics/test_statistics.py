@@ -231,6 +231,7 @@ class TestSeedsInterval:
         half_width = scipy.stats.t.ppf(0.975, 39) * 5 / np.sqrt(39)
         np.testing.assert_allclose([low, high], [55 - half_width, 55 + half_width], atol=0.05)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("num_seeds", "seeds", "cells"),
         [(2, 0.05, 0.3), (3, 0.0, 0.6), (5, 0.3, 0.0)],
@@ -367,6 +368,7 @@ class TestCompare:
         assert result.difference == pytest.approx(100 * (first.sum() - second.sum()) / total.sum())
         assert (result.low, result.high) == pytest.approx(np.percentile(resampled, [2.5, 97.5]), abs=0.25)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("num_seeds", "seeds", "cells", "own"),
         [((1, 1), 0.0, 0.0, 0.4), ((3, 3), 0.05, 0.3, 0.3), ((3, 5), 0.3, 0.3, 0.2)],

@@ -1,6 +1,7 @@
 """``params.yaml``: every fault is found before any work, all at once, each by its full key."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -36,7 +37,7 @@ def load(tmp_path: Path) -> Callable[..., Params]:
     """Return a loader of the synthetic preset with changed values: ``load({"train.seed": 3})``."""
 
     def load_changed(changes: dict[str, Any]) -> Params:
-        content = YAML(typ="safe", pure=True).load(PRESET)
+        content = deepcopy(CONTENT)
         for key, value in changes.items():
             *sections, last = key.split(".")
             place = content
@@ -46,7 +47,7 @@ def load(tmp_path: Path) -> Callable[..., Params]:
             if value is not MISSING:
                 place[last] = value
         path = tmp_path / "params.yaml"
-        YAML().dump(content, path)
+        YAML(typ="safe").dump(content, path)  # in C, where that is installed
         return load_params(path)
 
     return load_changed

@@ -46,6 +46,7 @@ def test_a_truncated_clip_opens_and_decodes_in_part(tmp_path, make_plan, decode)
     assert 50 < count < 200
 
 
+@pytest.mark.slow
 def test_a_set_has_the_same_bytes_whatever_the_number_of_workers(tmp_path):
     render(tmp_path / "one", num_clips=4, num_workers=1)
     render(tmp_path / "two", num_clips=4, num_workers=2)

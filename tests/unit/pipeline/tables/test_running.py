@@ -45,6 +45,7 @@ def run(make_run: Callable[..., Path], make_params: Callable[..., Params], tmp_p
     return run_it
 
 
+@pytest.mark.slow
 def test_a_row_scores_what_the_main_graph_would_with_its_settings(
     run: Callable, make_params: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def released_state(method: str, supervision: str, folder: Path, *, seed: int = 0
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("supervision", ["full", "weak"])
 @pytest.mark.parametrize("method", ["avel", "avsdn", "cmran", "psp", "cpsp", "sspsp"])
 def test_a_released_checkpoint_becomes_ours_and_is_scored(method: str, supervision: str, at_work: Path) -> None:

@@ -62,6 +62,7 @@ def check_batches(
         assert list(store.batches(dataset.train.clips, [])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize(("cache", "num_workers"), ON_THE_CPU)
 def test_every_cache_gives_what_the_shards_hold(

@@ -81,6 +81,7 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, epochs_before: int) -> list[
     return trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("supervision", ["full", "weak"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_and_supervision_trains_on_its_own_losses(
@@ -100,6 +101,7 @@ def test_every_method_and_supervision_trains_on_its_own_losses(
     assert (checkpoint.method, checkpoint.supervision) == (method, supervision)
 
 
+@pytest.mark.slow
 def test_maps_of_a_resnet_train_too(make_run: Callable, make_params: Callable, tmp_path: Path) -> None:
     params = make_params(**fast(), **{"visual.backbone": "resnet101"})
     train(params.train, load(make_run(channels=1024, backbone="resnet101"), params), tmp_path / "out", CPU)
@@ -161,6 +163,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     ).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["ram", "stream"])
 @pytest.mark.parametrize("epochs_before", [0, 1, 2, 3])
 def test_an_interrupted_run_ends_in_the_same_bytes(
@@ -219,6 +222,7 @@ def test_a_damaged_checkpoint_starts_training_again(
     assert results(tmp_path / "first") == results(tmp_path / "second")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_saves", [1, 3, 7])
 def test_kill_minus_nine_and_a_rerun_end_in_the_same_bytes(
     num_saves: int, make_run: Callable, make_params: Callable, tmp_path: Path
@@ -335,6 +339,7 @@ def test_every_epoch_says_what_it_did(
     assert re.search(r"learning rate 0\.001, gradient norm [\d.e+]+; validation [\d.]+ %; [\d]+ clips/s", lines[0])
 
 
+@pytest.mark.slow
 def test_several_seeds_are_the_runs_of_each_seed(
     make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,6 +354,7 @@ def test_several_seeds_are_the_runs_of_each_seed(
         assert results(tmp_path / folder) == results(tmp_path / f"{seed}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_large", [False, True])
 def test_where_features_are_held_changes_no_result(
     is_large: bool, make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -375,6 +381,7 @@ def test_a_run_with_fewer_seeds_leaves_none_of_an_earlier_one(
     assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {"live"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "wanted", "expected"),
     [("psp", "auto", 15), ("avel", "auto", 15), ("cpsp", "auto", 12), ("cpsp", True, 15), ("psp", False, 12)],

@@ -218,6 +218,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.parametrize("how", ["killed", "interrupted"])
 def test_processes_end_with_the_run_however_it_ends(how: str, folders: tuple, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def make_extractor(**changes: object) -> AudioExtractor:
     return AudioExtractor(audio, PARAMS.dataset, CPU)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_features_are_the_vectors_of_the_network_after_its_rectifier():
     patches = torch.randn(2, 96, 64)

@@ -69,6 +69,7 @@ def local(path: Path) -> dict[str, str]:
     return {"weights": str(path), "weights_sha256": sha256_of_file(path)}
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_features_are_the_maps_of_the_network_channels_last(random_extractor, network, images):
     maps = random_extractor.network(images)
@@ -77,6 +78,7 @@ def test_features_are_the_maps_of_the_network_channels_last(random_extractor, ne
     torch.testing.assert_close(maps, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_keras_weights_are_the_torchvision_ones_with_another_preprocessing(make_extractor, weights_files, images):
     keras = make_extractor(**local(weights_files["keras"]))
     torchvision = make_extractor(**local(weights_files["torchvision"]))
@@ -123,6 +125,7 @@ def test_weights_in_keras_layout_are_refused_for_any_other_backbone(make_extract
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_stays_close_to_float32(precision, make_extractor, random_extractor, images):
     exact = random_extractor.network(images[:1])
