@@ -1,17 +1,9 @@
-import doctest
 import itertools
 
 import numpy as np
 import pytest
 
-import pipeline.media.segments
 from pipeline.media.segments import frame_indices_by_number, frame_indices_by_time, sample_range, segment_valid
-
-
-def test_examples_of_the_docstrings_hold():
-    result = doctest.testmod(pipeline.media.segments)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 class TestFrameIndicesByNumber:
