@@ -1,4 +1,4 @@
-"""Refuse tensors of the wrong shape before they are used, in one line that names both shapes."""
+"""Shape checks: a tensor of the wrong shape is refused before use, in one line that names both shapes."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Write the paper's tables from the runs that there are, beside the published numbers."""
+"""Write the paper's tables from the runs that exist, beside the published numbers."""
 
 import argparse
 from pathlib import Path

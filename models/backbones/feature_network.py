@@ -1,4 +1,4 @@
-"""What every feature network offers to the one that runs it over a data set."""
+"""The interface of feature networks, by which extraction runs them over a data set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,8 @@ from torch import nn
 class FeatureNetwork(nn.Module):
     """A network without its classifier, as extraction uses it.
 
-    A subclass defines ``forward`` as published, and says here where features, weights or random weights are different.
+    A subclass defines ``forward`` as published, and overrides whatever of its features, weights or random weights
+    differs.
     """
 
     def represent(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -26,7 +27,7 @@ class FeatureNetwork(nn.Module):
         layout : str
             How the file names and orders its arrays: ``torch`` or ``keras``.
         content : mapping
-            What was read from it.
+            Content read from the file.
 
         Raises
         ------

@@ -130,7 +130,7 @@ class R2Plus1D18(FeatureNetwork):
 
 
 def _channels_between(num_channels: int, width: int) -> int:
-    """Return the channels that give the two convolutions the weights of one of 3 x 3 x 3 (section 3.5).
+    """Return the channels between two convolutions that have as many weights as one of 3 x 3 x 3 (section 3.5).
 
     As in torchvision, a block's second convolution has as many as its first.
 

@@ -18,7 +18,7 @@ def fill_he_normal(network: nn.Module, seed: int, *, residual_ends: Sequence[Bat
     (ICCV 2015); biases are 0. The numbers come from NumPy's generator, layer by layer, so that they depend on the
     seed alone: not on the global generators, the device or the instruction set, as PyTorch's may.
 
-    Batch normalisation becomes the identity: nothing was seen that it could normalise by. In a residual network a
+    Batch normalisation becomes the identity, since no data was seen that it could normalise by. In a residual network a
     branch then has twice the mean square of what it is added to, and the fifty additions of ResNet-152 would multiply
     it by up to 3^50. So the last normalisation of each of the L branches gets the weight 1 / sqrt(L): all additions
     together multiply it by at most (1 + 2 / L)^L < e^2, and activations stay far inside float16 at any depth.

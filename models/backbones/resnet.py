@@ -1,4 +1,4 @@
-"""ResNet-101 and ResNet-152 without their classifier: to the maps of the third stage, or to one pooled vector.
+"""ResNet-101 and ResNet-152 without their classifier: from pictures to maps of the third stage, or one pooled vector.
 
 He et al., Deep Residual Learning for Image Recognition (CVPR 2016), the bottleneck form; the stride of a stage sits
 in its first 3 x 3 convolution, where torchvision and most published weights have it, and not in the 1 x 1 before.
@@ -83,7 +83,7 @@ class ResNet(FeatureNetwork):
     Raises
     ------
     ValueError
-        If there is no such depth.
+        If the depth is another.
     """
 
     def __init__(self, depth: int, *, output: Output) -> None:

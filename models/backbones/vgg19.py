@@ -1,7 +1,7 @@
 """VGG-19 without its classifier: from pictures to the 7 x 7 maps after the last pooling (``block5_pool``).
 
 Simonyan and Zisserman (ICLR 2015), configuration E. Parameters are named as torchvision names them; Keras's names
-are mapped. Which pixel values a set of weights expects differs between the two and is not this module's business.
+are mapped. The two sets of weights expect different pixel values; preprocessing is not done here.
 
 Axes: N picture, H W its pixels, C channel.
 """

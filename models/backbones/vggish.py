@@ -1,7 +1,7 @@
 """VGGish: from log-mel patches of about one second to vectors of 128, and their 8-bit form.
 
 Hershey et al. (ICASSP 2017). Parameters are named as the torchvggish port names them. The 8-bit form is made of the
-rectified embeddings, as that port makes it; AudioSet's own code of today leaves the last rectifier out.
+rectified embeddings, as in that port; AudioSet's own code leaves the last rectifier out today.
 
 Axes: N patch, F frame of the spectrogram (96), M mel band (64), D embedding (128).
 """
@@ -82,7 +82,7 @@ class Postprocessor(nn.Module):
     Raises
     ------
     ValueError
-        If the shapes are others, or a value is not finite.
+        If a shape is another, or a value is not finite.
     """
 
     eigen_vectors: torch.Tensor

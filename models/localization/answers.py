@@ -1,4 +1,4 @@
-"""What every network of this task says about a batch of clips.
+"""The answers that every network of this task gives about a batch of clips.
 
 Axes: B clip, T segment, P position of the map, D feature, C category.
 """
@@ -10,7 +10,7 @@ import torch
 
 @dataclass(frozen=True)
 class Localization:
-    """The answers of a network, and where it looked; networks add the steps that led there.
+    """The answers of a network, and its visual attention; subclasses add the intermediate steps.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Localization:
     clip_probabilities : torch.Tensor, shape (B, C)
         Prediction of the weak head, see :func:`models.localization.heads.weak_clip_probabilities`.
     fusion : torch.Tensor, shape (B, T, D)
-        Both modalities in one vector per segment: what the heads judge.
+        Both modalities in one vector per segment, the input of the heads.
     attention : torch.Tensor, shape (B, T, P)
         Weight of each position of the visual map, row by row.
     """

@@ -102,7 +102,7 @@ class AudioGuidedAttention(nn.Module):
         return _weighted_sum(weights, positions), weights
 
     def _see(self, positions: torch.Tensor) -> torch.Tensor:
-        """Return S of the positions (B, T, P, C): what each shows to each of the P hidden units, (B, T, P, P)."""
+        """Return S, (B, T, P, P), of the positions (B, T, P, C): the response of each of the P hidden units to each."""
         rows = positions.flatten(0, 2)
         num_rows = self.rows_at_once if rows.device.type == "cpu" else len(rows)
         # In place, which needs rows: of a view, as a layer makes of more axes, autograd would keep a copy.
@@ -122,8 +122,8 @@ class ChannelSpatialAttention(nn.Module):
         z_i      = tanh(<w, relu(V2 x'_i) * relu(A2 a)> + b)
         weight   = softmax over i of z,   attended = sum_i weight_i x'_i
 
-    All linear maps have biases. From CMRAN (Xu et al., ACM MM 2020). No weight belongs to one position, so the
-    number of positions is only what the maps are checked against.
+    All linear maps have biases. From CMRAN (Xu et al., ACM MM 2020). No weight belongs to one position; the number of
+    positions only serves to check the maps.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ class ChannelSpatialAttention(nn.Module):
         weights : torch.Tensor, shape (B, T, P)
             Weight of each position; they sum to one (``spatial_att``).
         channel_weights : torch.Tensor, shape (B, T, K)
-            What each channel is raised by, 0 to 1 (``channel_att``).
+            Share by which each channel is raised, 0 to 1 (``channel_att``).
 
         Raises
         ------
@@ -208,7 +208,7 @@ class ChannelSpatialAttention(nn.Module):
 def _positions(
     visual: torch.Tensor, audio: torch.Tensor, *, visual_channels: int, audio_features: int, num_positions: int
 ) -> torch.Tensor:
-    """Return maps (B, T, H, W, C) as rows of channels (B, T, P, C), once they and the audio are what was expected."""
+    """Check maps (B, T, H, W, C) and audio; return the maps as rows of channels (B, T, P, C)."""
     require_shape(
         "visual",
         visual,

@@ -30,7 +30,7 @@ from models.localization.temporal import TemporalEncoder
 
 @dataclass(frozen=True)
 class AVELLocalization(Localization):
-    """The answers of AVEL, and how it came to them.
+    """The answers of AVEL and the steps that lead to them.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class AVELLocalization(Localization):
 class AVELNet(nn.Module):
     """Localise audio-visual events by fusing both modalities segment by segment.
 
-    Initial weights as :func:`models.localization.initialisation.init_linear_weights` says, the rule of
+    Initial weights follow :func:`models.localization.initialisation.init_linear_weights`, as in
     :class:`models.localization.psp.PSPNet`.
 
     Parameters

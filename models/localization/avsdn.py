@@ -1,4 +1,4 @@
-"""AVSDN: what both modalities say of the whole clip starts the LSTM that reads them together.
+"""AVSDN: an LSTM over both modalities starts from the fused last states of one LSTM per modality.
 
 Lin et al., *Dual-modality Seq2Seq Network for Audio-visual Event Localization* (ICASSP 2019), in the form that the
 CPSP code compares with: the heads of PSP, for full and weak supervision.
@@ -32,7 +32,7 @@ from models.localization.temporal import TemporalEncoder, bidirectional_lstm, ru
 
 @dataclass(frozen=True)
 class AVSDNLocalization(Localization):
-    """The answers of AVSDN, and how it came to them.
+    """The answers of AVSDN and the steps that lead to them.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class AVSDNLocalization(Localization):
     visual_sequence, audio_sequence : torch.Tensor, shape (B, T, D)
         After the LSTMs that read one modality; only their last states are used.
     initial_hidden, initial_cell : torch.Tensor, shape (B, R, K)
-        Where the joint LSTM starts.
+        Initial state of the joint LSTM.
     joint_sequence : torch.Tensor, shape (B, T, D)
         After the joint LSTM; rectified, it is ``fusion``.
     """
@@ -57,7 +57,7 @@ class AVSDNLocalization(Localization):
 class AVSDNNet(nn.Module):
     """Localise audio-visual events by reading both modalities twice: for the clip, then for its segments.
 
-    Initial weights as :func:`models.localization.initialisation.init_linear_weights` says, the rule of
+    Initial weights follow :func:`models.localization.initialisation.init_linear_weights`, as in
     :class:`models.localization.psp.PSPNet`.
 
     Parameters

@@ -1,8 +1,7 @@
 """CMRAN: channel and spatial attention, then relations within and across the modalities.
 
 Xu et al., *Cross-Modal Relation-Aware Networks for Audio-Visual Event Localization* (ACM MM 2020), as released. There
-is no LSTM and no positional encoding: a segment does not know when it is, and another order of the segments gives the
-same answers in that order.
+is no LSTM and no positional encoding: if the segments are reordered, the answers are the same in the new order.
 
 Axes: B clip, T segment, H W map, P position (H·W), K channel after projection (512), D feature (256), C category.
 
@@ -35,12 +34,12 @@ _NUM_FEATURES = 256
 
 @dataclass(frozen=True)
 class CMRANLocalization(Localization):
-    """The answers of CMRAN, and how it came to them.
+    """The answers of CMRAN and the steps that lead to them.
 
     Attributes
     ----------
     channel_attention : torch.Tensor, shape (B, T, K)
-        What each channel of the projected map is raised by, 0 to 1 (``channel_att``).
+        Share by which each channel of the projected map is raised, 0 to 1 (``channel_att``).
     attended_visual : torch.Tensor, shape (B, T, K)
         Visual map after both attentions (``visual_vector``).
     encoded_visual, encoded_audio : torch.Tensor, shape (B, T, D)
@@ -60,10 +59,9 @@ class CMRANLocalization(Localization):
 class CMRANNet(nn.Module):
     """Localise audio-visual events by relating every segment to every segment of both modalities.
 
-    The category is judged from the maximum over the segments, by design. Initial weights as
-    :func:`models.localization.initialisation.init_linear_weights` says, the rule of
-    :class:`models.localization.psp.PSPNet`; the stacked query, key and value projections of each attention stay as
-    PyTorch starts them, which is Xavier-uniform too.
+    The category is judged from the maximum over the segments, by design. Initial weights follow
+    :func:`models.localization.initialisation.init_linear_weights`, as in :class:`models.localization.psp.PSPNet`; the
+    stacked query, key and value projections of each attention stay as PyTorch starts them, which is Xavier-uniform too.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From fused segments to answers: which segments hold an event, and of which category the clip is.
+"""The heads: from fused segments to the segments that hold an event, and the category of the clip.
 
 Axes: B clip, T segment, D feature, C category (background is not one of them).
 """

@@ -1,4 +1,4 @@
-"""How the networks of this task start."""
+"""Initial weights of the networks of this task."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The losses of all methods, and what each makes of a batch that gives it nothing to compare.
+"""The losses of all methods, defined also for a batch in which there is nothing to compare.
 
 Every function returns a scalar; a clip or batch without anything to compare adds 0 with zero gradient, where the
 released code returns not-a-number or fails.
@@ -101,7 +101,7 @@ def avpsp_loss(similarity: torch.Tensor, event_mask: torch.Tensor) -> torch.Tens
     similarity : torch.Tensor, shape (B, T)
         Cosine of the modalities.
     event_mask : torch.Tensor, shape (B, T)
-        Which segments hold an event; its share of the clip's events is what the similarity should be.
+        Which segments hold an event; a segment's share of its clip's events is the target of the similarity.
 
     Raises
     ------
@@ -143,8 +143,8 @@ def spsa_loss(
     The loss is the mean over anchors of −log(P_i / (P_i + N_i)), averaged over the clips that hold an event.
 
     The released form sums over i where the paper sums over j, so that no segment ever meets both its positives and
-    its negatives. Its value depends on the number n of event segments alone, mean of (T − n) · 27.631 / n, and its
-    gradient is zero to rounding: it is here to repeat the published runs, and trains nothing.
+    its negatives. Its value, the mean of (T − n) · 27.631 / n, depends on the number n of event segments alone, and its
+    gradient is zero to rounding. It trains nothing; it is here to repeat the published runs.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def segment_contrast(
     sum_axis: Literal[1, 2],
     anchors: torch.Tensor,
 ) -> torch.Tensor:
-    """Contrast segments of a clip along pairs that are chosen freely; :func:`spsa_loss` chooses them.
+    """Contrast segments of a clip along given pairs; :func:`spsa_loss` chooses them.
 
     With n the events of a clip, and sums along ``sum_axis`` of the pairs::
 
@@ -240,7 +240,7 @@ def vpsa_loss(fusion: torch.Tensor, categories: torch.Tensor, *, margin: float, 
     categories : torch.Tensor, shape (B,)
         Clips without a category are neither compared nor compared with.
     margin : float
-        By how much the positives should be closer.
+        Distance by which the positives should be closer.
     num_negatives : int
         How many of the nearest negatives count.
 
@@ -311,7 +311,7 @@ def vpsa_infonce_loss(features: torch.Tensor, targets: torch.Tensor, *, ratio: f
 
 
 def _log_mean_exp(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Return the logarithm of the mean of exp over the chosen entries of each row; of no entry, any finite number."""
+    """Return the logarithm of the mean of exp over the chosen entries of each row; any finite number if none is."""
     lowest = torch.finfo(values.dtype).min
     return torch.where(chosen, values, lowest).logsumexp(dim=1) - chosen.sum(dim=1).clamp(min=1).to(values).log()
 
@@ -319,7 +319,7 @@ def _log_mean_exp(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 def one_hot(categories: torch.Tensor, num_categories: int) -> torch.Tensor:
     """Return (B, C) bool: true at each clip's category, nowhere for a clip without one.
 
-    Compared rather than ``functional.one_hot``, which makes a GPU wait to check the range.
+    The categories are compared, since ``functional.one_hot`` makes a GPU wait to check the range.
     """
     return categories.unsqueeze(1) == torch.arange(num_categories, device=categories.device)
 

@@ -17,7 +17,7 @@ _NORMALISATION_FLOOR = 1e-8
 
 @dataclass(frozen=True)
 class Propagation:
-    """What the propagation made of a clip, with the steps on the way.
+    """The propagated features of a clip, and the steps that lead to them.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class Propagation:
     audio_similarity : torch.Tensor, shape (B, A, V)
         The same seen from the audio, each row divided by its sum over the visual segments (β_av).
     visual_connections : torch.Tensor, shape (B, V, A)
-        What is left of ``visual_similarity`` above tau, with rows that sum to one, or to zero (γ_va).
+        The entries of ``visual_similarity`` above tau, with rows that sum to one, or to zero (γ_va).
     audio_connections : torch.Tensor, shape (B, A, V)
-        What is left of ``audio_similarity`` above tau (γ_av).
+        The entries of ``audio_similarity`` above tau, likewise (γ_av).
     visual, audio : torch.Tensor, shape (B, T, D)
         The propagated features (v_psp, a_psp).
     fusion : torch.Tensor, shape (B, T, D)

@@ -32,7 +32,7 @@ from models.shapes import require_shape
 
 @dataclass(frozen=True)
 class PSPLocalization(Localization):
-    """The answers of PSP, and how it came to them.
+    """The answers of PSP and the steps that lead to them.
 
     Attributes
     ----------

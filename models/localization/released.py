@@ -2,8 +2,8 @@
 
 A released checkpoint maps names such as ``module.psp.v_L1.weight`` to tensors. ``module.`` comes from the wrapper they
 were trained under; the ResNet variants of PSP have one more ``psp.`` in front, as they hold the whole network in an
-attribute of that name. Checkpoints also carry layers that no output depends on. Where each layer of a released network
-lives in ours is said by its class, as `released_names`.
+attribute of that name. Checkpoints also carry layers that no output depends on. The class of each network says in
+`released_names` which of its layers each released layer is.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from torch import nn
 
 
 def inside(theirs: str, ours: str, names: Mapping[str, str]) -> dict[str, str]:
-    """Return the names of a part from outside: below `theirs` in the released network, below `ours` in this one.
+    """Return the names of a part, prefixed by its place: `theirs` in the released network, `ours` in this one.
 
     >>> inside("psp", "propagation", {"v_L1": "visual_value"})
     {'psp.v_L1': 'propagation.visual_value'}
@@ -51,7 +51,7 @@ class TranslatedWeights(NamedTuple):
     missing : list of str
         Our names of the parameters that the checkpoint lacks.
     mismatched : list of Mismatch
-        Tensors that have a place, of another shape.
+        Tensors that have a place, but another shape.
     """
 
     state: dict[str, torch.Tensor]

@@ -1,4 +1,4 @@
-"""What came before and what comes after: bidirectional LSTMs, one per modality.
+"""Context from before and after each segment: bidirectional LSTMs, one per modality.
 
 Axes: B clip, T segment, D feature, R direction (forward, backward), K feature of the state in one direction.
 """
@@ -11,14 +11,14 @@ from torch import nn
 
 
 class Recurrence(NamedTuple):
-    """What a bidirectional LSTM made of a sequence.
+    """The output of a bidirectional LSTM.
 
     Attributes
     ----------
     sequence : torch.Tensor, shape (B, T, 2 K)
         The forward state of each segment, then the backward state.
     hidden, cell : torch.Tensor, shape (B, R, K)
-        Where each direction ended: forward after the last segment, backward after the first.
+        Final state of each direction: forward after the last segment, backward after the first.
     """
 
     sequence: torch.Tensor

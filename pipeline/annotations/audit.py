@@ -21,8 +21,8 @@ MAX_COMPARED_CLIPS = 100  # of one content: thousands of copies of a placeholder
 def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_videos: bool = True) -> dict[str, Any]:
     """Return what ``audit.json`` holds.
 
-    Background clips, which are in no split, are counted apart; whether their videos are also those of a split is
-    looked into. Those of which only features exist have no video to count or to miss.
+    Background clips, which are in no split, are counted apart, and compared with the videos of the splits. A background
+    clip of which only features exist has no video that could be counted or missing.
 
     Parameters
     ----------

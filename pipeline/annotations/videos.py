@@ -19,7 +19,7 @@ def list_videos(clips: Iterable[Clip], raw: Path) -> tuple[VideoFile, ...]:
     """Return the videos of `clips` in the order in which the clips first name them, so that new rows move none.
 
     Files are read whole to be hashed, several at a time, with a progress bar on a terminal. A missing file has
-    neither size nor hash, nor has a video whose path is empty: of that only features exist.
+    neither size nor hash. Nor has a video with an empty path: only its features exist.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""What a visual backbone is, for recipes and for the extractor.
+"""The description of a visual backbone, which recipes and the extractor read.
 
 A backbone is a file in this folder, a network in :mod:`models.backbones`, a line in :mod:`pipeline.backbones.registry`
-and a test. The network stands here by name, so that what only needs the facts does not import torch.
+and a test. A backbone gives its network by name, so that code which only needs the facts does not import torch.
 """
 
 from collections.abc import Mapping
@@ -22,33 +22,33 @@ class Backbone:
     Parameters
     ----------
     declared_in : str
-        The module that says this, its ``__name__``.
+        ``__name__`` of the module that declares the backbone.
     subject : str
-        What its features are called.
+        Name of its features in texts for people.
     network : str
         Reference to the class, a :class:`models.backbones.feature_network.FeatureNetwork`, see
         :mod:`pipeline.core.references`.
     layer : str
-        Where in the network the features are taken.
+        Layer of the network that gives the features.
     feature_shape : tuple of int
-        Of one sample: a map (H, W, C), channels last, or a vector (C,).
+        Shape of one sample: a map (H, W, C), channels last, or a vector (C,).
     image_size : int
         Side of the square pictures, in pixels.
     resize : str
         A key of :data:`pipeline.features.recipes.RESIZE_DESCRIPTIONS`.
     preprocessing : mapping of str to str
-        For each layout that its weights may have, what becomes of pixel values, see
+        Preprocessing of the pixel values for each layout that its weights may have, see
         :mod:`pipeline.features.visual.preprocessing`; a layout that is not named is refused.
     sources : dict
         Published weights by name.
     batch_sizes : mapping of str to int
         Inputs of a network call that suit a type of device.
     network_settings : mapping, optional
-        What the class is called with.
+        Keyword arguments of the class.
     channels_last : bool, optional
-        How the network and its inputs are laid out in memory.
+        Whether the network and its inputs lie in memory with channels last.
     is_of_snippets : bool, optional
-        The network sees all frames of a segment at once.
+        Whether the network sees all frames of a segment at once.
     """
 
     declared_in: str
@@ -67,10 +67,10 @@ class Backbone:
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
-        """What a weights file may hold."""
+        """The layouts that a weights file may have."""
         return tuple(layout for layout in self.preprocessing if layout != "random")
 
     @property
     def modules(self) -> tuple[str, str]:
-        """The modules whose code is the backbone: the one that says what it is, and that of its network."""
+        """The modules whose code is the backbone: the one that declares it, and that of its network."""
         return self.declared_in, module_of(self.network)

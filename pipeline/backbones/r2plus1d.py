@@ -1,6 +1,7 @@
 """R(2+1)D-18: one vector, (512,), of all frames of a segment.
 
-Of eight frames a second it is what LLP's scripts store (Tian et al., Unified Multisensory Perception, ECCV 2020).
+The vector of eight frames a second is what LLP's scripts store (Tian et al., Unified Multisensory Perception, ECCV
+2020).
 """
 
 from pipeline.backbones.contract import Backbone

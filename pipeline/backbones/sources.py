@@ -1,4 +1,4 @@
-"""Published network weights by name: where they are, what they hash to, what layout they have; without torch."""
+"""Published network weights by name, with their address, hash and layout; without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class Source:
     layout : str
         ``keras`` (HDF5) or ``torch`` (a state dict).
     licence : str
-        What its publisher says.
+        Licence, as its publisher states it.
     """
 
     file: str

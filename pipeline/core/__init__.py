@@ -1,1 +1,1 @@
-"""What every room may use: errors, files, processes, devices, precision, validated sections."""
+"""Modules that every other package may use: errors, files, processes, devices, precision, validated sections."""

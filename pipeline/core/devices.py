@@ -1,4 +1,4 @@
-"""Which devices to compute on."""
+"""The choice of devices to compute on."""
 
 import torch
 
@@ -17,7 +17,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_devices(name: str) -> list[torch.device]:
-    """Return the devices that share work which can be shared: ``auto`` is every GPU, else the CPU.
+    """Return the devices to spread work over: ``auto`` is every GPU, else the CPU.
 
     Raises
     ------

@@ -61,7 +61,7 @@ class TrainingError(PipelineError, ArithmeticError):
 
 
 def explain(subject: object, *, expected: object, found: object, remedy: str) -> str:
-    """Return the one line that every error message is.
+    """Return an error message: one line of subject, expectation, finding and remedy.
 
     >>> explain("train.seed", expected="an integer", found="'x'", remedy="write a whole number")
     "train.seed: expected an integer, found 'x'; write a whole number"

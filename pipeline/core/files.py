@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever reads half of one, and telling files apart by their content."""
+"""Files: atomic writing, so that nobody ever reads half of one, and hashes that tell contents apart."""
 
 import csv
 import hashlib
@@ -24,8 +24,8 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it into place.
 
     A reader sees the old file or the new one. An exception, a kill or a full disk leaves `path` as it was.
-    The new file replaces a link instead of writing through it: DVC links outputs into its cache. Not `durable`, it
-    may be lost or torn when the power fails, which is much faster and right for what a reader checks by its hash.
+    The new file replaces a link instead of writing through it: DVC links outputs into its cache. Without `durable` it
+    may be lost or torn when the power fails; that is much faster, and right for a file that readers check by its hash.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # This process's own, also on a file system that several machines share.
@@ -89,7 +89,8 @@ def repository_root() -> Path:
 def scratch_folder(stage: str, name: str) -> Path:
     """Return ``data/.work/<stage>/<name>`` of the main repository, made if need be.
 
-    Scratch holds what a killed run has finished; DVC does not know it (it deletes a stage's outputs first).
+    Scratch holds what a killed run has finished. DVC, which deletes a stage's outputs before it runs the stage, does
+    not know it.
     """
     folder = repository_root() / "data" / ".work" / stage / name
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Names for results: a hash of everything that a result depends on, code included.
 
-What code a result depends on is not listed anywhere: it is what its entry module imports, however indirectly. Scratch
-results carry that hash in their name, so that changed code never picks up what older code computed.
+The code that a result depends on is not listed anywhere: it is everything that the entry module imports, directly or
+indirectly. Scratch results carry the hash in their name, so that changed code never picks up what older code computed.
 """
 
 import ast
@@ -36,7 +36,7 @@ def fingerprint(value: Any) -> str:
 
 
 def source_fingerprint(*modules: str) -> str:
-    """Return a hash of what first-party modules do, and everything that they import but what is :data:`HARMLESS`.
+    """Return a hash of the code of first-party modules and of all they import, except :data:`HARMLESS`.
 
     Comments, docstrings and layout do not count.
 
@@ -52,10 +52,10 @@ def source_fingerprint(*modules: str) -> str:
 
 
 def import_closure(*modules: str, leave_out: tuple[str, ...] = ()) -> dict[str, Path]:
-    """Return the first-party modules that `modules` are and import, however indirectly, each with its file.
+    """Return `modules` and the first-party modules they import, directly or indirectly, each with its file.
 
-    Imports count wherever they stand in a file, also inside functions. First-party is what lies beside the package of
-    a module that asks.
+    Imports count wherever they stand in a file, also inside functions. First-party modules are those with a file below
+    :data:`ROOT`.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _file_of(module: str) -> Path | None:
 
 @cache
 def _imports(path: Path, _modified: int) -> frozenset[str]:
-    """Return every name that a file may import as a module: packages on the way to it, and what comes from it."""
+    """Return every name that a file may import as a module: each module, the packages above it, and its members."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom):
@@ -108,9 +108,13 @@ def _imports(path: Path, _modified: int) -> frozenset[str]:
 
 @cache
 def _code(path: Path, _modified: int) -> str:
-    """Return what a file does, without comments, docstrings and layout."""
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree)
+    """Return what a file does, without comments, texts that stand alone (docstrings are such) and layout."""
+    return ast.dump(_WithoutTexts().visit(ast.parse(path.read_bytes())))
+
+
+class _WithoutTexts(ast.NodeTransformer):
+    """Drops the statements that are nothing but a text."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_text else node

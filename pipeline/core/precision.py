@@ -1,4 +1,4 @@
-"""The types that feature networks compute in, and that float32 means float32 on a GPU too."""
+"""The types that feature networks compute in, and float32 without TF32 on a GPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Compute convolutions and matrix products of float32 without TF32 inside of this.
+    """Compute convolutions and matrix products of float32 without TF32 inside of this context.
 
     TF32 rounds the factors to 10 bits behind the point, as float16 has; PyTorch allows it for convolutions unless told
     otherwise. The switches belong to the process and are put back.

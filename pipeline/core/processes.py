@@ -14,7 +14,7 @@ _PR_SET_PDEATHSIG = 1
 def end_with_parent(ending: signal.Signals = signal.SIGTERM) -> bool:
     """Ask Linux to send `ending` to this process when its parent dies; return whether the parent is still there.
 
-    Elsewhere nothing is asked.
+    On other systems nothing is asked.
     """
     if sys.platform != "linux":
         return True
@@ -26,8 +26,8 @@ def end_with_parent(ending: signal.Signals = signal.SIGTERM) -> bool:
 def end_with_run() -> None:
     """Let this process of :mod:`multiprocessing` end when the run that started it does, however that was killed.
 
-    It ends even if it hangs in a library. The kernel could not tell: under a fork server, which lives as long as its
-    last process, that is the parent.
+    It ends even if it hangs in a library. The kernel's signal does not serve here: under a fork server the parent is
+    that server, which lives as long as its last process.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -1,4 +1,4 @@
-"""Objects named by text, ``module:name``, so that what names them does not import what they need."""
+"""References: objects named by text, ``module:name``, so that naming one does not import what it needs."""
 
 from importlib import import_module
 from typing import Any

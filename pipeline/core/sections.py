@@ -34,12 +34,12 @@ S = TypeVar("S", bound=Section)
 
 
 def load_section(path: Path, schema: type[S], *, remedy: str = "mend or restore it") -> S:
-    """Read a YAML 1.2 file that is `schema`.
+    """Read a YAML 1.2 file and validate it as `schema`.
 
     Raises
     ------
     ParamsError
-        If the file is missing or no YAML, or names every faulty key: wrong, missing and unknown ones together.
+        If the file is missing, is no YAML, or has wrong, missing or unknown keys; all of them are named together.
     """
     try:
         content = YAML(typ="safe", pure=True).load(path)

@@ -1,1 +1,1 @@
-"""Says what made a file of features: from its values, and by extracting some videos again and comparing."""
+"""The doctor: it finds what made a file of features, from its values and by extracting some videos again."""

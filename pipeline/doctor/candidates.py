@@ -13,8 +13,8 @@ from pipeline.features.recipes import Modality
 from pipeline.params.schema import AudioParams, DatasetParams, Params, VisualParams
 
 FRAMES_PER_SEGMENT = (16, 8, 1)
-"""As the AVE release, as LLP, and as quick extractions. Where frames are chosen by number each is a part of the one
-before, which costs the network nothing."""
+"""The numbers of the AVE release, of LLP, and of quick extractions. Where frames are chosen by number,
+the frames of each are among those of the one before, which costs the network nothing."""
 
 SNIPPET_LENGTHS = (16, 8)
 
@@ -33,7 +33,7 @@ class Candidate:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The values of ``params.yaml`` that say it, by their keys."""
+        """The values of ``params.yaml`` that describe the recipe, by their keys."""
         keys = ["weights", "weights_seed"] if self.section.weights == "random" else ["weights"]
         if isinstance(self.section, VisualParams):
             keys = ["backbone", *keys, "sampling", "frames_per_segment", "combine"]
@@ -52,11 +52,11 @@ def find_candidates(
     params : Params
         Everything that is not varied; its own recipe is a candidate where it makes segments of that shape.
     shape : Shape
-        What makes segments of the file's shape.
+        Modality and networks that make segments of the file's shape.
     num_segments : int
         T of the file.
     recipe : mapping, optional
-        What the file says of itself; its weights are tried too.
+        The recipe that the file carries; its weights are tried too.
     """
     dataset = params.dataset.model_copy(update={"num_segments": num_segments})
     sections: Iterator[VisualParams | AudioParams] = _audio(params, recipe)

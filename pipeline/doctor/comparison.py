@@ -1,6 +1,6 @@
-"""Features of some videos, extracted again under several recipes, against the rows that a file has of them.
+"""Comparison of a file's rows with features of some of its videos, extracted again under several recipes.
 
-What recipes share is done once: a video is decoded once per choice of frames or patches, and a network sees each
+Work that recipes share is done once: a video is decoded once per choice of frames or patches, and a network sees each
 distinct input once, whichever recipes use it.
 """
 
@@ -28,14 +28,15 @@ from pipeline.media.segments import NO_FRAME, segment_valid
 from pipeline.params.schema import AudioParams, VisualParams
 
 NUM_VISUAL_SEGMENTS = 4
-"""Of a video, first and last among them: recipes that differ do so in some of these, and frames take long on a CPU."""
+"""Segments compared per video, first and last among them: recipes that differ do so in some of these, and frames take
+long on a CPU."""
 
 MADE = 0.9999
-"""Correlation from which a recipe is called the one: what is left is no more than rounding."""
+"""Correlation from which a recipe is said to have made the file: the rest is no more than rounding."""
 
 NEAR = 0.9
 """Correlation from which a recipe is called near: another decoder made it, or a setting of little weight differs.
-Networks that say much the same of any input need more, see :attr:`Comparison.needed`."""
+Networks with much the same output for any input need more, see :attr:`Comparison.needed`."""
 
 TIE = 1e-3
 """Matches whose unexplained deviation, sqrt(1 - r²), differs by less are alike: float16 costs a third of that."""
@@ -51,7 +52,7 @@ class Segments:
 
 @dataclass(frozen=True)
 class Match:
-    """How well one recipe, with the rows in one order, agrees with the file.
+    """The agreement of one recipe, with the rows in one order, with the file.
 
     Parameters
     ----------
@@ -60,11 +61,11 @@ class Match:
     correlation : float
         Pearson's r over all values of all compared segments; 0 where one side is constant.
     mismatched_correlation : float
-        The same with segments that do not belong together: what any segment would give.
+        The same for segments that do not belong together: the correlation that any segment would give.
     relative_difference : float
         Mean of the absolute differences, as a share of the mean magnitude in the file.
     num_segments : int
-        Compared.
+        Number of segments compared.
     """
 
     candidate: Candidate
@@ -89,13 +90,13 @@ class Comparison:
     matches : tuple of Match
         One for each candidate and order.
     num_candidates : int
-        That could be compared.
+        Number of candidates that could be compared.
     video_ids : tuple of str
-        Compared.
+        Videos compared.
     unusable_videos : tuple of str
         Videos that were chosen and do not decode, in words.
     unavailable_weights : tuple of str
-        Why recipes were left out.
+        Reasons why recipes were left out.
     """
 
     matches: tuple[Match, ...]
@@ -106,12 +107,12 @@ class Comparison:
 
     @property
     def needed(self) -> float:
-        """The correlation below which the best match is none: halfway from what any segment gives to 1."""
+        """The correlation below which even the best match is none: halfway from that of any segment to 1."""
         return max(NEAR, (1 + self.matches[0].mismatched_correlation) / 2) if self.matches else NEAR
 
     @property
     def verdict(self) -> str:
-        """``made``, ``near`` or ``none``: what the best match is worth."""
+        """The verdict on the best match: ``made``, ``near`` or ``none``."""
         best = self.matches[0].correlation if self.matches else 0.0
         return "none" if best < self.needed else "made" if best >= MADE else "near"
 

@@ -1,4 +1,4 @@
-"""What made a file of features: everything that can be found out, in one answer."""
+"""The diagnosis of a file of features: everything that can be found out about what made it, in one answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ NUM_VIDEOS = 4
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is known of a file.
+    """The findings about a file.
 
     Parameters
     ----------
     file : FeatureFile
     shape : Shape, optional
-        What makes segments of that shape; None if nothing known does.
+        Modality and networks that make segments of that shape; None if none is known.
     values : Values
     differences : tuple of str
-        Where the recipe that the file carries is not the one of ``params.yaml``, in words.
+        Differences of the recipe that the file carries from the one of ``params.yaml``, in words.
     order : OrderEvidence, optional
-        Where there are annotations and the file does not name its videos itself.
+        Given where there are annotations and the file does not name its videos itself.
     comparison : Comparison, optional
         With videos.
     not_compared : str, optional
-        Why there is no comparison although there are videos.
+        Reason why there is no comparison although there are videos.
     """
 
     file: FeatureFile
@@ -76,7 +76,7 @@ def diagnose(
     Raises
     ------
     ShardError
-        If the file is none of features, or damaged.
+        If the file holds no features, or is damaged.
     AnnotationError
         If the annotations that were named are missing or have another form.
     PipelineError

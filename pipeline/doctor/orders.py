@@ -1,8 +1,8 @@
-"""Which video each row of a file is of, where only the number of rows is known: the orders it may have.
+"""The orders that a file's rows may have: which video each row is of, where only the number of rows is known.
 
-The features of the AVE release have a row per line of ``Annotations.txt``, in that order. Who extracts them again often
-goes through the files of a folder instead. Videos that carry two rows (45 in AVE) tell the two apart without any video:
-their rows are equal in the right order.
+The features of the AVE release have a row per line of ``Annotations.txt``, in that order. Features extracted again
+often follow the files of a folder instead. Videos that carry two rows (45 in AVE) tell the two orders apart without any
+video: their rows are equal in the right order.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from pipeline.doctor.source import FeatureFile
 OrderName = Literal["annotation order", "sorted video ids", "as the file says"]
 
 EQUAL_TOLERANCE = 1e-3
-"""Relative: two extractions of one video on one machine differ by less."""
+"""Relative tolerance: two extractions of one video on one machine differ by less."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Order:
 
 @dataclass(frozen=True)
 class OrderEvidence:
-    """What the annotations say about a file's rows.
+    """The evidence of the annotations about the order of a file's rows.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class OrderEvidence:
     num_annotated, num_videos : int
         Rows of the annotations, and the distinct videos they name.
     orders : tuple of Order
-        That the number of rows allows; none where it fits neither.
+        Orders that the number of rows allows; none where it fits neither.
     num_pairs : int
         Pairs of rows that are of one video, in either order.
     num_equal : dict of str to int

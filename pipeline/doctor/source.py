@@ -1,4 +1,4 @@
-"""Feature files of every kind behind one face: rows that are read a few at a time, never the file as a whole."""
+"""Feature files of every kind behind one interface: rows are read a few at a time, never the file as a whole."""
 
 import json
 import math
@@ -14,10 +14,10 @@ from pipeline.core.errors import ShardError, explain
 from pipeline.store.shards import SCHEMA, Shard, load_index
 
 RELEASED_NAMES = ("avadataset", "dataset")
-"""What the data set of a released HDF5 file is called."""
+"""Names that the data set of a released HDF5 file may have."""
 
 MAX_ROW_BYTES = 1 << 28
-"""Of one row. A clip of ten maps of 16 frames each takes 64 MB in float64; a file may claim anything."""
+"""Limit for one row. A clip of ten maps of 16 frames each takes 64 MB in float64; a file may claim anything."""
 
 CLIP_AXES = (2, 4)
 """A `.npy` with so many axes holds one clip, (T, D) or (T, H, W, C), and is named by its video."""
@@ -35,7 +35,7 @@ class FeatureFile:
     ----------
     path : Path
     kind : str
-        In words.
+        Kind of file, in words.
     shape : tuple of int
         (N, T, ...): rows, segments, and the features of one segment.
     dtype : np.dtype
@@ -44,11 +44,11 @@ class FeatureFile:
     read : callable
         ``read(start, stop)`` returns rows (stop - start, T, ...).
     video_ids : tuple of str, optional
-        Of each row, where the file says so.
+        Video of each row, where the file says so.
     valid : np.ndarray, optional
         Shape (N, T), bool: segments that had media, where the file says so.
     recipe : dict, optional
-        What made the features, where the file says so.
+        Recipe of the features, where the file says so.
     """
 
     path: Path
@@ -63,22 +63,22 @@ class FeatureFile:
 
     @property
     def num_rows(self) -> int:
-        """N."""
+        """N, the number of rows."""
         return self.shape[0]
 
     @property
     def num_segments(self) -> int:
-        """T."""
+        """T, the number of segments per row."""
         return self.shape[1]
 
     @property
     def segment_shape(self) -> tuple[int, ...]:
-        """The features of one segment."""
+        """Shape of the features of one segment."""
         return self.shape[2:]
 
 
 def open_features(path: Path) -> FeatureFile:
-    """Return what `path` holds; values are read when they are asked for.
+    """Open the features that `path` holds; values are read when they are asked for.
 
     Raises
     ------

@@ -22,7 +22,7 @@ RECIPE_KEYS = (
     "alignment",
     "postprocess",
 )
-"""What of a recipe is worth a line."""
+"""Keys of a recipe that are worth a line."""
 
 ORDERS = {
     "annotation order": "in annotation order",
@@ -31,7 +31,7 @@ ORDERS = {
 }
 
 NUM_SHOWN = 6
-"""Matches in the table for people; JSON has them all."""
+"""Number of matches in the table for people; JSON has them all."""
 
 
 def describe(diagnosis: Diagnosis, params: Params) -> str:
@@ -61,7 +61,7 @@ def describe(diagnosis: Diagnosis, params: Params) -> str:
 def conclusion(diagnosis: Diagnosis) -> str:
     """Return in a sentence what the file holds, without its full stop.
 
-    What the file says of itself comes first; then what the values say.
+    The recipe that the file carries comes first, then the evidence of its values.
     """
     recipe, shape, values = diagnosis.file.recipe, diagnosis.shape, diagnosis.values
     if recipe is not None:

@@ -1,4 +1,4 @@
-"""What the values of a feature file say by themselves: no video, no network.
+"""The evidence of a feature file's values by themselves: no video, no network.
 
 The statistics are over the segments that are not zero throughout: such a segment is a missing one, in released files
 too. Where the values lie on few levels they were rounded to 8 bits; where none is negative and many are zero a
@@ -25,19 +25,19 @@ MIN_LEVELS = 16
 """Fewer different values than this are no features but labels, masks or constants."""
 
 MIN_ZERO_SHARE = 0.05
-"""Of zeros, after a rectifier. VGGish of the AVE release has 65 %."""
+"""Least share of zeros after a rectifier. VGGish of the AVE release has 65 %."""
 
 MIN_NUM_BLOCKS = 4
 BLOCK_BYTES = 1 << 26
-"""How much is read at once, unless a single row is larger."""
+"""Bytes that are read at once, unless a single row is larger."""
 
 CAFFE_LEAST_MAXIMUM, TORCHVISION_MOST_MAXIMUM = 100.0, 60.0
 """Largest value of VGG19's ``block5_pool``: above the first, pixels were 0 to 255 (Caffe's weights); below the second,
 normalised (torchvision's).
 
-An estimate, not checked against the published weights. What supports the first: 8-bit fixed-point versions of Caffe's
-VGG-16 give this layer the range to 508 (the table of PipeCNN). Torchvision trained anew on pixels that are smaller by
-a factor of 58."""
+An estimate, not checked against the published weights. The first is supported by 8-bit fixed-point versions of Caffe's
+VGG-16, which give this layer the range to 508 (the table of PipeCNN). Torchvision trained anew on pixels that are
+smaller by a factor of 58."""
 
 Processing = Literal["levels", "dequantised", "rectified", "averaged", "signed", "few_values"]
 Scale = Literal["caffe", "torchvision", "unclear"]
@@ -45,7 +45,7 @@ Scale = Literal["caffe", "torchvision", "unclear"]
 
 @dataclass(frozen=True)
 class Shape:
-    """What makes segments of a certain shape.
+    """The modality and the networks that make segments of a certain shape.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Shape:
 
 
 def recognise(segment_shape: tuple[int, ...]) -> Shape | None:
-    """Return what makes segments of this shape, or None if nothing known does.
+    """Return the modality and the networks that make segments of this shape, or None if none is known.
 
     >>> recognise((1024, 7, 7))
     Shape(modality='visual', backbones=('resnet101', 'resnet152'), is_channels_first=True, num_stacked=None)
@@ -99,24 +99,24 @@ class Levels:
 
 @dataclass(frozen=True)
 class Values:
-    """What was found in the rows that were looked at.
+    """Statistics of the rows that were looked at.
 
     Parameters
     ----------
     num_rows, num_segments : int
         Looked at.
     num_zero_segments : int
-        Zero throughout although the file does not call them missing.
+        Segments that are zero throughout although the file does not call them missing.
     num_masked_segments : int
-        That the file calls missing.
+        Segments that the file calls missing.
     num_equal_rows : int
         Rows that equal an earlier one, zero rows aside.
     num_not_finite : int
         NaN and infinity.
     minimum, maximum : float
-        Of finite values, as the following ones; 0 where there are none.
+        Of the finite values, as the following fields; 0 where there are none.
     mean_magnitude : float
-        Of those that are not zero.
+        Of the values that are not zero.
     zero_share, negative_share : float
     is_float32_exact, is_float16_exact : bool
         Every value is one that float32, float16 can hold.
@@ -180,7 +180,7 @@ def spread_rows(file: FeatureFile, num_rows: int) -> list[tuple[int, int]]:
 
 
 def pixel_scale(values: Values) -> Scale:
-    """Return which scale of pixels VGG19 maps of such values were plausibly made from: a rule of thumb."""
+    """Return the scale of pixels that VGG19 maps of such values were plausibly made from: a rule of thumb."""
     if values.maximum >= CAFFE_LEAST_MAXIMUM:
         return "caffe"
     return "torchvision" if values.maximum <= TORCHVISION_MOST_MAXIMUM else "unclear"

@@ -19,11 +19,10 @@ Combination = Literal["mean", "stack"]
 
 
 class Extractor(Protocol):
-    """One modality's recipe on one device: the decoder of its files and the network for what that gives.
+    """One modality's recipe on one device: the decoder of its files, and the network for the decoded inputs.
 
-    `recipe` holds every parameter that changes a value; `code` is a hash of the modules whose code does;
-    `feature_shape` is that of one segment; `batch_size` is what suits the device; `combine` says what becomes of the
-    K samples of a segment.
+    `recipe` holds every parameter that changes a value; `code` is a hash of the code that does; `feature_shape` is that
+    of one segment; `batch_size` suits the device; `combine` says how the K samples of a segment become one feature.
     """
 
     modality: str

@@ -1,8 +1,8 @@
-"""The decoding half of a recipe: how one file becomes what a network is given.
+"""The decoding half of a recipe: from one file to the inputs of a network.
 
-It runs in worker processes (:mod:`pipeline.extraction.decode_pool`), which have no use for torch, so nothing it imports
-does. Decoders: :mod:`pipeline.features.visual.frames`, :mod:`pipeline.features.visual.snippets`,
-:mod:`pipeline.features.audio.patches`.
+Decoders run in worker processes (:mod:`pipeline.extraction.decode_pool`), which have no use for torch: neither this
+module nor anything it imports loads it. Decoders: :mod:`pipeline.features.visual.frames`,
+:mod:`pipeline.features.visual.snippets`, :mod:`pipeline.features.audio.patches`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Prepared:
-    """What one video gives the network.
+    """The network inputs of one video.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class Prepared:
     detail : str
         For the ledger.
     sampling_offset_seconds : float, optional
-        How far, at the most, a frame chosen by number is from the one chosen by time; None where the recipe knows
-        only one choice.
+        Largest distance of a frame chosen by number from the one chosen by time; None where the recipe knows only one
+        choice.
     """
 
     inputs: np.ndarray
@@ -42,7 +42,7 @@ class Prepared:
 
 
 class Decoder(Protocol):
-    """How one file becomes network inputs. Pickled into worker processes, so it holds plain values."""
+    """Turns one file into network inputs. It is pickled into worker processes, so it holds plain values."""
 
     def __call__(self, path: Path) -> Prepared:
         """Decode one file; raises MediaError where nothing of it can be used."""

@@ -1,4 +1,4 @@
-"""The two modalities: which extractor computes the features of each, by name: neither depends on the other's code."""
+"""The two modalities and the extractor of each, by name, so that neither depends on the other's code."""
 
 from functools import partial
 
@@ -14,5 +14,5 @@ EXTRACTORS: dict[Modality, str] = {
 
 
 def extractor_builder(params: Params, modality: Modality) -> BuildExtractor:
-    """Return what makes the extractor that `params` describe, for a device."""
+    """Return the builder of the extractor that `params` describe; it is called with a device."""
     return partial(resolve(EXTRACTORS[modality]), getattr(params, modality), params.dataset)

@@ -26,7 +26,7 @@ SNIPPET = "one snippet per segment, a missing frame is the nearest one of its se
 
 
 def visual_feature_shape(visual: VisualParams) -> tuple[int, ...]:
-    """Return the shape of one segment's visual features: that of one sample, after the K samples where stacked."""
+    """Return the shape of one segment's visual features: that of one sample, behind K where samples are stacked."""
     shape = BACKBONES[visual.backbone].feature_shape
     return (visual.frames_per_segment, *shape) if visual.combine == "stack" else shape
 
@@ -47,7 +47,7 @@ def feature_recipe(params: Params, modality: Modality) -> dict[str, Any]:
 
 
 def released_recipe(params: Params, modality: Modality) -> dict[str, Any]:
-    """Return what is known of features that a data set's authors published, and what is done to them here."""
+    """Return the recipe of features that a data set's authors published: their origin, and how they are stored."""
     return {
         "source": "released",
         "release": params.dataset.name,

@@ -31,7 +31,7 @@ KerasArrays = dict[str, tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Weights:
-    """What a `weights` parameter stands for, and what to write beside every number it made.
+    """The weights that a `weights` parameter stands for, and their hash, which is written beside every result of them.
 
     Parameters
     ----------
@@ -268,13 +268,12 @@ def _collect(item: h5py.Dataset | h5py.Group, into: list[np.ndarray]) -> None:
 def load_into(network: nn.Module, state: StateDict) -> None:
     """Load a state dict into `network`.
 
-    Batch normalisation counts the batches it was trained on; files from before it did so lack that, and no value
-    depends on it.
+    Older files lack the number of batches that batch normalisation was trained on; no value depends on it.
 
     Raises
     ------
     WeightsError
-        Naming the first missing, unknown or differently shaped parameter.
+        If a parameter is missing, unknown or of another shape; the first one is named.
     """
     own = network.state_dict()
     for key in [*own, *state]:

@@ -26,7 +26,7 @@ MIN_AVAILABLE_SHARE = 0.5
 
 
 def frame_indices_by_number(num_frames: int, num_segments: int, frames_per_segment: int) -> np.ndarray:
-    """Return the frames that the AVE features were made of, chosen by frame number and blind to time.
+    """Return the frames that the AVE features were made of, chosen by frame number, whatever their time.
 
     With ``interval = int(N / T)``, sample i of segment s is frame ``int(s * interval + (i / K) * interval)``: the
     clip is assumed to fill the video at a constant rate. Up to T - 1 frames at the end are never used, and fewer

@@ -11,7 +11,7 @@ class CMRANParams(ScheduleParams):
     """CMRAN, in either supervision: no losses of its own."""
 
     def network_settings(self, supervision: Supervision) -> dict[str, Any]:
-        """Return what shapes the network: the release has fewer heads in its weak one."""
+        """Return the settings that shape the network; the release has fewer heads under weak supervision."""
         return {"interaction_heads": 4 if supervision == "full" else 2}
 
 

@@ -1,8 +1,8 @@
-"""What a method is: its settings, the network they build, and the terms of its objective under either supervision.
+"""The description of a method: its settings, its network, and the terms of its objective under either supervision.
 
 A method is a file in this folder, a network in :mod:`models.localization` (its own or a shared one), a line in
-:mod:`pipeline.methods.registry`, a block in each ``data/*/preset.yaml`` and a parity test. Networks and terms stand
-here by name, so that a stage that only validates params does not import torch.
+:mod:`pipeline.methods.registry`, a block in each ``data/*/preset.yaml`` and a parity test. A method gives its network
+and terms by name, so that a stage that only validates params does not import torch.
 """
 
 from collections.abc import Mapping
@@ -27,10 +27,10 @@ class Method:
         Reference to the network's class, see :mod:`pipeline.core.references`. It is built from an
         :class:`pipeline.training.networks.InputShape`, spread out, and the settings' ``network_settings``.
     terms : mapping of str to tuple of str
-        By supervision, the terms of the objective: names in :data:`pipeline.training.terms.TERMS`. A term of weight 0
-        is not computed.
+        Terms of the objective by supervision: names in :data:`pipeline.training.terms.TERMS`. A term of weight 0 is not
+        computed.
     published : mapping of str to ScheduleParams
-        By supervision, the settings of the authors' release, or of the release whose table lists the method.
+        Settings by supervision, of the authors' release, or of the release whose table lists the method.
     weak_background_clips : bool, optional
         Whether the method's authors add clips of background alone to weak training.
     """
@@ -44,5 +44,5 @@ class Method:
 
     @property
     def modules(self) -> tuple[str, str]:
-        """The modules whose code is the method: the one that says what it is, and that of its network."""
+        """The modules whose code is the method: the one that declares it, and that of its network."""
         return self.settings.__module__, module_of(self.network)

@@ -1,6 +1,7 @@
 """CPSP (Zhou et al., Contrastive Positive Sample Propagation along the Audio-Visual Event Line, TPAMI 2022).
 
-The network of PSP. With the weight of L_spsa at 0 it is the paper's PSP + PSA_V, with that of L_vpsa at 0 PSP + PSA_S.
+CPSP trains the network of PSP. With the weight of L_spsa at 0 it is the paper's PSP + PSA_V, with that of L_vpsa at 0
+PSP + PSA_S.
 """
 
 from typing import Self

@@ -1,4 +1,4 @@
-"""The settings that methods are made of: what every one has, and what the terms of an objective need."""
+"""The settings of methods: those that every method has, and those that the terms of an objective need."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ Supervision = Literal["full", "weak"]
 
 
 class ScheduleParams(Section):
-    """What every method has, in either supervision."""
+    """The schedule, which every method has in either supervision."""
 
     batch_size: Count
     num_epochs: Count
@@ -27,27 +27,27 @@ class ScheduleParams(Section):
         return milestones
 
     def network_settings(self, supervision: Supervision) -> dict[str, Any]:
-        """Return what of the settings shapes the network, as JSON-like values: a checkpoint holds them."""
+        """Return the settings that shape the network, as JSON-like values, which a checkpoint holds."""
         return {}
 
 
 class PoolingParams(ScheduleParams):
-    """A method that lets choose how segments are pooled for the category."""
+    """The settings of a method with a choice of how segments are pooled for the category."""
 
     pooling: Literal["mean", "max"]
 
     def network_settings(self, supervision: Supervision) -> dict[str, Any]:
-        """Return what of the settings shapes the network."""
+        """Return the settings that shape the network."""
         return {**super().network_settings(supervision), "pooling": self.pooling}
 
 
 class PropagationParams(PoolingParams):
-    """A method with positive sample propagation; a pair of segments is kept above the share `tau`."""
+    """The settings of a method with positive sample propagation; a pair of segments is kept above the share `tau`."""
 
     tau: Fraction
 
     def network_settings(self, supervision: Supervision) -> dict[str, Any]:
-        """Return what of the settings shapes the network."""
+        """Return the settings that shape the network."""
         return {**super().network_settings(supervision), "tau": self.tau}
 
 

@@ -1,4 +1,4 @@
-"""SSPSP, the self-supervised form in the paper of CPSP: a contrast that needs no label takes the place of theirs."""
+"""SSPSP, the self-supervised form in the paper of CPSP: a contrast without labels replaces those with labels."""
 
 from pipeline.core.sections import Section
 from pipeline.methods.contract import Method

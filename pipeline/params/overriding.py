@@ -19,12 +19,12 @@ def override(params: Params, changes: Mapping[str, object], *, subject: str) -> 
     changes : mapping of str to object
         Such as ``{"train.cpsp.full.tau": 0.08}``; a list is replaced as a whole.
     subject : str
-        Where the changes are from, for the error.
+        Origin of the changes, for the error.
 
     Raises
     ------
     ParamsError
-        If a key is unknown, names a whole section, or a value is none that ``params.yaml`` could have; all in one.
+        If a key is unknown or names a whole section, or ``params.yaml`` could not have the value; all in one error.
     """
     content = params.model_dump()
     for key, value in changes.items():

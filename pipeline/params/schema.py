@@ -34,7 +34,7 @@ else:
 
 
 class DatasetParams(Section):
-    """Which data set, how its annotations are read, and how clips are cut."""
+    """The data set, how its annotations are read, and how its clips are cut."""
 
     name: FolderName
     format: Literal["synthetic", "ave", "vggsound_avel", "csv"]
@@ -47,13 +47,13 @@ class DatasetParams(Section):
 
 
 class FeaturesParams(Section):
-    """Whether features are computed from the videos, or those that a data set's authors published."""
+    """The source of the features: computed from the videos, or published by the data set's authors."""
 
     source: Literal["extracted", "released"]
 
 
 class ExtractParams(Section):
-    """How extraction uses the machine; nothing here is part of a feature's recipe."""
+    """The use of the machine by extraction; nothing here is part of a feature's recipe."""
 
     engine: Literal["local", "ray"]
     device: Device
@@ -101,7 +101,7 @@ class AudioParams(Section):
 
 
 class WeakParams(Section):
-    """What concerns the weak training of any method."""
+    """The settings of weak training that all methods share."""
 
     background_clips: Literal["auto", True, False]
 
@@ -137,7 +137,7 @@ else:
 
 
 class EvaluateParams(Section):
-    """How scores are given an interval."""
+    """The bootstrap intervals of the scores."""
 
     num_resamples: Count
     confidence: Annotated[float, Field(gt=0, lt=1)]
@@ -145,7 +145,7 @@ class EvaluateParams(Section):
 
 
 class ReportParams(Section):
-    """How much the report shows."""
+    """The number of clips that the report shows in detail."""
 
     num_clips: Count
 

@@ -1,4 +1,4 @@
-"""Feature files as the authors of a data set distribute them: opened, checked and read; nothing is believed unseen.
+"""Feature files as the authors of a data set distribute them: opened, checked and read.
 
 AVE's form is a file per modality with a row per row of ``Annotations.txt``, in the order of that file::
 

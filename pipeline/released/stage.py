@@ -7,8 +7,8 @@
                                ``.zip`` (:mod:`pipeline.released.clip_files`)
 =============================  ====================================================================================
 
-What is believed of a file is what could be checked; ``import.json`` says what was found, and what rounding to the
-storage type changed. Nothing is kept for a resume: AVE's 8.3 GB take about a minute, and a killed import runs again.
+Only what could be checked of a file is believed; ``import.json`` says what was found, and what rounding to the storage
+type changed. Nothing is kept for a resume: AVE's 8.3 GB take about a minute, and a killed import runs again.
 """
 
 import json

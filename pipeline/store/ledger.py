@@ -1,7 +1,7 @@
-"""What a ledger says in sum: videos by outcome, masked segments, and what the rule that chooses frames changes.
+"""Summary of a ledger: videos by outcome, masked segments, and how far frames by number are from those by time.
 
 Every video counts with all its T segments. Those of a failed video are masked without exception, so that the segments
-masked in usable videos are counted by themselves too.
+masked in usable videos are also counted separately.
 """
 
 import math
@@ -25,13 +25,13 @@ NUM_FURTHEST = 5
 
 @dataclass(frozen=True)
 class OffsetSummary:
-    """How far a frame chosen by number is from the one chosen by time, over the usable videos where both are known.
+    """Distances of frames chosen by number from those chosen by time, over the usable videos where both are known.
 
     Parameters
     ----------
     num_videos : int
     median_seconds, max_seconds : float, optional
-        Of the largest offset in each video; None without a video.
+        Median and maximum of each video's largest offset; None without a video.
     num_large : int
         Videos with more than :data:`LARGE_OFFSET_SECONDS`.
     furthest : tuple of (str, float)
@@ -113,7 +113,7 @@ def summarise_ledger(rows: Sequence[LedgerRow], num_segments: int) -> LedgerSumm
 
 
 def count_covered(clips: Iterable[Clip], ledgers: Iterable[Sequence[LedgerRow]]) -> dict[str, dict[str, int]]:
-    """Return per split how many of its clips have usable features in every ledger: ``num_covered``, ``num_clips``."""
+    """Return for each split how many clips have usable features in every ledger: ``num_covered``, ``num_clips``."""
     usable = [{row.video_id for row in rows if row.status != "failed"} for rows in ledgers]
     counts: dict[str, dict[str, int]] = {}
     for clip in clips:

@@ -8,7 +8,7 @@
 seen and heard. Several clips may share a video (45 do in AVE); features are extracted once per video.
 
 A clip known to be background throughout, which may be added to weak training and is never scored, has the split
-``background``, an empty category and no event. Where of a clip only features exist, `path` is empty.
+``background``, an empty category and no event. `path` is empty for a clip of which only features exist.
 """
 
 from dataclasses import dataclass

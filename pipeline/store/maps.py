@@ -1,8 +1,8 @@
-"""Where a network looked and which segments it connected, clip by clip, as a file beside the predictions.
+"""Maps of a network: its attention and the segments it connected, clip by clip, as a file beside the predictions.
 
 ``maps.safetensors`` holds arrays ``<split>/<map>`` in float16; their first axis is the clips, in the order in which
 ``predictions.csv`` (test) and ``predictions_val.csv`` name them. ``attention`` (N, T, P) is the weight of each position
-of the visual map, row by row; of methods with positive sample propagation there are also the matrices (N, T, T) of
+of the visual map, row by row; methods with positive sample propagation also have the matrices (N, T, T) of
 :class:`models.localization.propagation.Propagation` that :data:`pipeline.training.inference.MATRICES` names.
 """
 

@@ -33,7 +33,7 @@ LEDGER_COLUMNS = ("video_id", "status", "reason", "valid", "seconds", "detail", 
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """What became of one video.
+    """The outcome of one video.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class LedgerRow:
     detail : str
         For people.
     sampling_offset : str
-        Seconds, with three decimals, that a frame chosen by number is from the one chosen by time, at the most; empty
+        Largest distance of a frame chosen by number from the one chosen by time, in seconds with three decimals; empty
         for audio and where nothing was decoded.
     """
 
@@ -77,7 +77,7 @@ def write_shard(
 ) -> None:
     """Write one shard atomically; equal rows and attributes give equal bytes.
 
-    The shard is held in memory as it is written, the rows are not: an iterator may make each when it is asked for it.
+    The shard is held in memory as it is written, the rows are not: an iterator may make each on demand.
 
     Parameters
     ----------
@@ -132,12 +132,12 @@ def write_shard(
 
 
 def require_finite(video_id: str, features: np.ndarray) -> None:
-    """Check that `features` hold no infinity, which is what a value too large for float16 becomes, and no NaN.
+    """Check that `features` hold no NaN and no infinity, which a value too large for float16 becomes.
 
     Raises
     ------
     ShardError
-        Naming the video.
+        If a value is not finite; the video is named.
     """
     if not np.isfinite(features).all():
         raise ShardError(
@@ -216,7 +216,7 @@ class Shard:
 
 
 def _layout(item: object) -> tuple[str, tuple[int, ...]]:
-    """Return the kind of type and the shape of a data set; of what is none, nothing."""
+    """Return the kind of type and the shape of a data set; ``none`` and no axes for anything else."""
     return (item.dtype.kind, item.shape) if isinstance(item, h5py.Dataset) else ("none", ())
 
 
@@ -292,7 +292,7 @@ def require_recipe(folder: Path, expected: Mapping[str, Any]) -> ShardIndex:
     Raises
     ------
     ShardError
-        Naming every parameter that differs.
+        If the recipe is another; every parameter that differs is named.
     """
     index = load_index(folder)
     differences = [

@@ -42,7 +42,7 @@ def circle(x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
 
 
 def ellipse(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float) -> np.ndarray:
-    """Return about the signed distance to an ellipse around the origin: negative inside."""
+    """Return the approximate signed distance to an ellipse around the origin: negative inside."""
     return (np.hypot(x / half_width, y / half_height) - 1) * min(half_width, half_height)
 
 

@@ -1,4 +1,4 @@
-"""Pictures and sound to an mp4 file, the same bytes each time."""
+"""Encoding of pictures and sound as an mp4 file, the same bytes each time."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction

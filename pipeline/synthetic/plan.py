@@ -1,6 +1,6 @@
-"""What each clip shows and sounds like, segment by segment, before anything is drawn.
+"""The plan of each clip: what it shows and sounds like, segment by segment, before anything is drawn.
 
-The event of a clip are the segments in which its category is *both* seen and heard::
+The event of a clip is made of the segments in which its category is *both* seen and heard::
 
     segment      0 1 2 3 4 5 6 7 8 9
     seen         1 1 1 1 1 1 0 0 0 0      seen silent, then the event, then absent, then heard unseen
@@ -37,7 +37,7 @@ HELD_OUT_SHARE = 0.19  # of the clips in val, and as many in test
 
 @dataclass(frozen=True)
 class MediaFormat:
-    """How a clip is encoded, and what is then done to its file."""
+    """The encoding of a clip, and what is then done to its file."""
 
     frame_rate: Fraction = Fraction(25)
     width: int = 320

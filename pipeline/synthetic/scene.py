@@ -31,7 +31,7 @@ class _Sprite:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a clip shows: a background (H', W', 3) larger than the frame, panned over, and the objects before it."""
+    """The content of a clip: a background (H', W', 3) larger than the frame, panned over, and the objects before it."""
 
     background: np.ndarray
     pan: tuple[float, float, float]

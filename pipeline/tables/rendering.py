@@ -1,4 +1,4 @@
-"""Every table in every format, from the runs that there are."""
+"""The tables, written in every format from the runs that exist."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

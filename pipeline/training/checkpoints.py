@@ -25,7 +25,7 @@ SELECTIONS = {"val": "weights.safetensors", "test": "weights_test_selected.safet
 
 
 def seed_folder(output: Path, seed: int) -> Path:
-    """Return where the weights of a further seed are, beside those of the first in `output` itself."""
+    """Return the folder of a further seed's weights; those of the first seed are in `output` itself."""
     return output / f"seed-{seed}"
 
 
@@ -37,7 +37,7 @@ def seed_folders(output: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What stands beside the weights.
+    """The description that stands beside the weights.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ class Checkpoint:
     visual_channels, num_positions, audio_features : int
         Of the features it was trained on.
     visual_recipe, audio_recipe : dict
-        What made those features.
+        Recipes of those features.
     precision : str
-        Of the arithmetic it was trained in, and is evaluated in.
+        Precision of the arithmetic it was trained in, and is evaluated in.
     epoch : int or None
         From 1; None where it is not known, as of imported weights. So are `accuracy` and `seed`.
     selected_on : str

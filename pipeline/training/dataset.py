@@ -1,9 +1,9 @@
-"""Features and labels joined: what training and evaluation are given.
+"""Features and labels joined, as training and evaluation are given them.
 
-Two objects on purpose. :class:`Clips` has features and one category per clip, and no segment label anywhere in it:
-it is all that weak training gets. :class:`LabelledClips` adds a label per segment.
+There are two objects on purpose. :class:`Clips` has features and one category per clip, and no segment label anywhere
+in it: it is all that weak training gets. :class:`LabelledClips` adds a label per segment.
 
-Here it is known where each clip's features are; :mod:`pipeline.training.loading` reads them.
+This module knows where each clip's features are; :mod:`pipeline.training.loading` reads them.
 """
 
 import logging
@@ -87,7 +87,7 @@ class FeatureFolder:
         return self._valid[self._places[video_id]]
 
     def places(self, video_ids: Iterable[str]) -> Tensor:
-        """Return where in the folder the videos are, int64, 0 to N - 1: the order they lie in on the disk."""
+        """Return the places of the videos in the folder, int64, 0 to N - 1, in the order on the disk."""
         return torch.tensor([self._places[video_id] for video_id in video_ids], dtype=torch.int64)
 
 
@@ -189,7 +189,7 @@ class Dataset:
         Raises
         ------
         TrainingError
-            Naming the first that has none.
+            If a split has none; the first such split is named.
         """
         for split in splits:
             if len(getattr(self, split)) == 0:

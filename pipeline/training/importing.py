@@ -16,7 +16,7 @@ from pipeline.training.dataset import Dataset
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a released checkpoint.
+    """The outcome of importing a released checkpoint.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Run a network over clips: in the precision it was trained in, and the same way each time."""
+"""Inference: a network is run over clips in the precision it was trained in, and the same way each time."""
 
 import dataclasses
 import os
@@ -20,7 +20,7 @@ PREDICTION_BATCH_SIZE = 64
 
 
 class Arithmetic(NamedTuple):
-    """What a precision means: the type of the weights and losses, and the type the network computes in."""
+    """The meaning of a precision: the type of the weights and losses, and the type the network computes in."""
 
     weights: torch.dtype
     network: torch.dtype
@@ -36,15 +36,15 @@ ARITHMETIC = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says about the clips of a split.
+    """The answers of a network about the clips of a split.
 
     Attributes
     ----------
     event_logits : np.ndarray, shape (N, T), float64
     category_logits : np.ndarray, shape (N, C), float64
     maps : dict of str to np.ndarray, float16
-        What led there, where it was asked for: ``attention`` (N, T, P), of every network; of those that propagate,
-        the matrices (N, T, T) that :data:`MATRICES` names.
+        The steps that led there, where they were asked for: ``attention`` (N, T, P) of every network; of networks that
+        propagate, also the matrices (N, T, T) that :data:`MATRICES` names.
     """
 
     event_logits: np.ndarray
@@ -73,7 +73,7 @@ def localize(network: nn.Module, batch: ClipBatch, arithmetic: Arithmetic) -> Lo
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """Let the same seed give the same bytes inside of this, also on a GPU, and float32 mean float32."""
+    """Make equal seeds give equal bytes inside of this context, also on a GPU, and compute float32 without TF32."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in any order
     was_deterministic = torch.are_deterministic_algorithms_enabled()
     was_warning = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -59,9 +59,9 @@ DIGEST_BYTES = 32  # of SHA-256, in front of a saved state
 
 @dataclass(frozen=True)
 class Splits:
-    """What a run is given: the clips to train on, with or without segment labels, and the labelled ones to score.
+    """The clips of a run: those to train on, with or without segment labels, and the labelled ones to score.
 
-    Weak training has no way from here to a segment label of the clips it trains on.
+    Under weak supervision no segment label of the clips to train on can be reached from here.
     """
 
     training: Clips | LabelledClips
@@ -108,7 +108,7 @@ def train(params: TrainParams, dataset: Dataset, output: Path, device: torch.dev
 
 
 def choose_splits(params: TrainParams, dataset: Dataset) -> Splits:
-    """Return what the supervision lets a run see, with background clips where they are asked for."""
+    """Return the splits as the supervision lets a run see them, with background clips where they are asked for."""
     dataset.require_clips(*SPLITS)
     if params.supervision == "full":
         return Splits(dataset.train, dataset.val, dataset.test)
@@ -209,7 +209,7 @@ def _log(live: Live | None, row: dict[str, float]) -> None:
 
 
 class Run:
-    """The training of one seed, and its state: everything that is written to go on after a kill."""
+    """The training of one seed, with its state, all of which is written to go on after a kill."""
 
     def __init__(
         self,

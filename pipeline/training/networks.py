@@ -1,4 +1,4 @@
-"""From a method's name and settings to its network."""
+"""The network of a method, built from the method's name and settings."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from pipeline.methods.registry import METHODS
 
 @dataclass(frozen=True)
 class InputShape:
-    """What a network is given, and how many categories it tells apart (background is not one of them)."""
+    """The shape of a network's input, and the number of categories it tells apart (background is not one of them)."""
 
     num_categories: int
     visual_channels: int

@@ -1,4 +1,4 @@
-"""What an objective is made of: the labels of a supervision, terms that compare answers with them, their sum."""
+"""The parts of an objective: the labels of a supervision, terms that compare answers with them, their sum."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from models.localization.answers import Localization
 
 @dataclass(frozen=True)
 class ClipLabels:
-    """All that weak training knows.
+    """The labels of weak training, one category per clip.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class ClipLabels:
 
 @dataclass(frozen=True)
 class SegmentLabels(ClipLabels):
-    """What full training knows besides.
+    """The labels of full training: those of weak training, and the events per segment.
 
     Parameters
     ----------

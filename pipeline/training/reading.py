@@ -1,7 +1,7 @@
-"""Features read from shards by place, in this process or ahead of time in others; knows nothing of torch.
+"""Reading of features from shards by place, in this process or ahead of time in others; without torch.
 
-A *place* is the number of a video's row, counted through all shards of a folder. What is read together is read in the
-order of the places, whatever order it is wanted in, so that a disk moves in one direction::
+A *place* is the number of a video's row, counted through all shards of a folder. Videos that are read together are read
+in the order of their places, whatever order they are wanted in, so that a disk moves in one direction::
 
     wanted                 places  7  2  9  4
     read    process 0              2  4               pieces of a batch, each by one process, each into a slot of
@@ -44,7 +44,7 @@ END_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class FeatureFiles:
-    """The shards of one modality as a process needs to know them to read features by place.
+    """The shards of one modality: all that a process needs to read features by place.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class Reader:
             reader.close()
 
     def read(self, requests: Iterable[Request]) -> Iterator[tuple[Piece, tuple[np.ndarray, ...]]]:
-        """Do what :meth:`ReaderPool.read` does."""
+        """Yield batch after batch in pieces, as :meth:`ReaderPool.read` does."""
         for piece in _pieces(requests):
             _read_piece(self._readers, piece.places, self._slot)
             yield piece, tuple(features[: len(piece.positions)] for features in self._slot)

@@ -1,4 +1,4 @@
-"""The terms of the methods' objectives: the losses of :mod:`models.localization.losses`, told what they need."""
+"""The terms of the methods' objectives: the losses of :mod:`models.localization.losses` with their inputs."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -78,7 +78,7 @@ def nce(settings: NceParams) -> Term:
 
 
 def _categories(labels: ClipLabels) -> Tensor:
-    """Return what is known of the categories: a clip without any event segment has none to learn.
+    """Return the categories to learn; a clip without any event segment has none.
 
     The released code makes such a clip class 0.
     """
@@ -101,6 +101,6 @@ clip (with segment labels, and through the weak head without), and the contrasts
 
 
 def terms_of(method: str, supervision: Supervision, settings: ScheduleParams) -> tuple[Term, ...]:
-    """Return the terms that count under these settings; one of weight 0 is not computed."""
+    """Return the terms of a method under these settings; a term of weight 0 is left out."""
     terms = (TERMS[name](settings) for name in METHODS[method].terms[supervision])
     return tuple(term for term in terms if term.weight > 0)

@@ -1,1 +1,1 @@
-"""The sound of a video, through the VGGish front end and network, to a vector per segment."""
+"""Audio features: from the sound of a video to a vector per segment, through the VGGish front end and network."""

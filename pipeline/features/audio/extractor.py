@@ -27,7 +27,7 @@ from pipeline.params.schema import AudioParams, DatasetParams
 
 
 class AudioExtractor:
-    """Waveform of a video to vectors (T, 128); a :class:`pipeline.features.contract.Extractor`."""
+    """Turns the waveform of a video into vectors (T, 128); a :class:`pipeline.features.contract.Extractor`."""
 
     modality = "audio"
     combine: Combination = "mean"

@@ -1,6 +1,6 @@
 """From a file's sound to log-mel patches of 96 frames × 64 bands, one per segment.
 
-Where the patches begin is the alignment::
+The alignment says where the patches begin::
 
     seconds      |0        |1        |2      …     |8        |9        |10
     segment       [   0   ] [   1   ] [   2  …      [   8   ] [   9   ]     each segment alone, its first 0.96 s
@@ -33,7 +33,7 @@ class PatchDecoder:
     segment_seconds : float
     alignment : str
         ``segment``: each segment is cut out, resampled and made a patch of its own, as in the AVE features.
-        ``continuous``: patch k of the whole waveform stands for segment k, which takes segments of one second.
+        ``continuous``: patch k of the whole waveform stands for segment k, which needs segments of one second.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Frames and snippets of a video, through a backbone, to maps or vectors per segment."""
+"""Visual features: from frames or snippets of a video to maps or vectors per segment, through a backbone."""

@@ -1,7 +1,7 @@
-"""Visual features: what a backbone (:mod:`pipeline.backbones`) makes of the frames of each segment.
+"""Visual features: maps or vectors that a backbone (:mod:`pipeline.backbones`) makes of each segment's frames.
 
 Frames are chosen per segment (:mod:`pipeline.media.segments`), resized and preprocessed as the backbone's weights
-expect, and computed once each; `visual.combine` says what becomes of the features of a segment's frames.
+expect, and computed once each; `visual.combine` says how the features of a segment's frames are combined.
 """
 
 from contextlib import nullcontext
@@ -28,7 +28,7 @@ from pipeline.params.schema import DatasetParams, VisualParams
 
 
 class VisualExtractor:
-    """Frames of a video to maps or vectors; a :class:`pipeline.features.contract.Extractor`."""
+    """Turns the frames of a video into maps or vectors; a :class:`pipeline.features.contract.Extractor`."""
 
     modality = "visual"
 
@@ -66,7 +66,7 @@ class VisualExtractor:
 
 
 def visual_decoder(visual: VisualParams, dataset: DatasetParams) -> Decoder:
-    """Return what makes the backbone's inputs of a file: single frames, resized as it wants them, or snippets."""
+    """Return the decoder that makes a backbone's inputs: single frames, resized as it expects them, or snippets."""
     backbone = BACKBONES[visual.backbone]
     frames = FrameDecoder(
         num_segments=dataset.num_segments,

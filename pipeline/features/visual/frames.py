@@ -1,6 +1,6 @@
 """From a video file to pictures: the frames that a recipe chooses, each once, resized as the network wants them.
 
-NumPy and Pillow alone: this runs in worker processes, which have no use for torch and its threads.
+This module uses NumPy and Pillow alone: it runs in worker processes, which have no use for torch and its threads.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class FrameDecoder:
     image_size : int
         Side of the square that frames become, in pixels.
     resize : str, optional
-        How they become it: ``stretch`` (:func:`resize_bilinear`), ``stretch_antialiased``
+        How a frame becomes this square: ``stretch`` (:func:`resize_bilinear`), ``stretch_antialiased``
         (:func:`resize_antialiased`) or ``crop`` (:func:`crop_antialiased`).
     """
 
@@ -134,7 +134,7 @@ def resize_bilinear(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def resize_antialiased(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize with Pillow's BILINEAR, which has an antialias, as LLP's R(2+1)D features were made.
+    """Resize with Pillow's BILINEAR, with its antialias, as LLP's R(2+1)D features were made.
 
     Parameters
     ----------
@@ -154,8 +154,8 @@ def resize_antialiased(image: np.ndarray, size: int) -> np.ndarray:
 def crop_antialiased(image: np.ndarray, size: int) -> np.ndarray:
     """Resize the shorter side to 8/7 of `size` with Pillow's BILINEAR and take the centre; the aspect ratio is kept.
 
-    For 224 pixels, torchvision's ``Resize(256)`` and ``CenterCrop(224)`` within one grey level: so LLP's ResNet
-    features were made. What is cut away is not computed.
+    For 224 pixels the result is that of torchvision's ``Resize(256)`` and ``CenterCrop(224)``, by which LLP's ResNet
+    features were made, within one grey level. What is cut away is not computed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pixel values as the networks were trained on them.
+"""Preprocessing: pixel values as the networks were trained on them.
 
 Axes: ... any, C channel (RGB), H W pixels.
 """
@@ -26,13 +26,13 @@ def preprocess_torchvision(images: Tensor) -> Tensor:
 
 
 def preprocess_kinetics(images: Tensor) -> Tensor:
-    """Map RGB frames (..., 3, H, W), 0 to 255, to what its video weights expect: the same with Kinetics' numbers."""
+    """Map RGB frames (..., 3, H, W), 0 to 255, to what torchvision's video weights expect: Kinetics' numbers."""
     return (images / 255 - _channels(KINETICS_MEAN_RGB, images.device)) / _channels(KINETICS_STD_RGB, images.device)
 
 
 @functools.cache
 def _channels(values: tuple[float, float, float], device: torch.device) -> Tensor:
-    """Return a value per channel; kept, since each copy to a GPU would wait for it."""
+    """Return a value per channel; it is cached, since each copy to a GPU would wait for it."""
     return torch.tensor(values, device=device).view(3, 1, 1)
 
 

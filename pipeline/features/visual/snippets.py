@@ -14,8 +14,8 @@ from pipeline.media.segments import NO_FRAME, segment_valid
 class SnippetDecoder:
     """Stacks the frames of each segment; a :class:`pipeline.features.decoding.Decoder`.
 
-    A segment that lacks some frames repeats those it has, each missing one the nearest in place, the earlier of two;
-    one that lacks more than half of them is masked::
+    A missing frame of a segment is replaced by the nearest one, the earlier of two; a segment that lacks more than half
+    of its frames is masked::
 
         sample    0 1 2 3 4 5 6 7        0 1 2 3 4 5 6 7
         found     a b · · e f · ·        · · · · · · g h
@@ -24,7 +24,7 @@ class SnippetDecoder:
     Parameters
     ----------
     frames : FrameDecoder
-        Which frames, of what size.
+        Chooses the frames and their size.
     """
 
     frames: FrameDecoder

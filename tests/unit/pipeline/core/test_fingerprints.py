@@ -96,6 +96,7 @@ class TestSourceFingerprint:
             ("Why.", "Because."),
             ("return x + 1", "return (x\n            + 1)  # one more"),
             ("\n\n", "\n# a comment\n\n\n"),
+            ("return x + 1\n", 'return x + 1\n\n\n"""Of the class above."""\n'),
         ],
     )
     def test_ignores_comments_docstrings_and_layout(self, old, new):
