@@ -33,7 +33,9 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
-def load_section(path: Path, schema: type[S], *, remedy: str = "mend or restore it") -> S:
+def load_section(
+    path: Path, schema: type[S], *, expected: str = "a YAML file", remedy: str = "mend or restore it"
+) -> S:
     """Read a YAML 1.2 file and validate it as `schema`.
 
     Raises
@@ -44,7 +46,7 @@ def load_section(path: Path, schema: type[S], *, remedy: str = "mend or restore 
     try:
         content = YAML(typ="safe", pure=True).load(path)
     except OSError as error:
-        raise ParamsError(explain(path, expected="a YAML file", found="no readable file", remedy=remedy)) from error
+        raise ParamsError(explain(path, expected=expected, found="no readable file", remedy=remedy)) from error
     except YAMLError as error:
         raise ParamsError(
             explain(path, expected="YAML 1.2", found=one_line(error), remedy="mend the line it names")

@@ -198,4 +198,4 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         As :func:`pipeline.core.sections.load_section`.
     """
     remedy = "run from the repository's root, or write it with `python -m pipeline use synthetic`"
-    return load_section(path, Params, remedy=remedy)
+    return load_section(path, Params, expected="the parameters", remedy=remedy)

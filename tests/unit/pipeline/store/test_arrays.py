@@ -1,7 +1,6 @@
 """Honest arrays of every protocol are read; whatever else a file can hold is refused, and nothing of it is done."""
 
 import copyreg
-import io
 import os
 import pickle
 import struct
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avel_testing.arrays import assert_same, npy
 from pipeline.core.errors import ShardError
 from pipeline.store.arrays import NUMBER_CODES, read_array
 
@@ -31,19 +31,6 @@ ARRAYS = {
     "no rows": np.zeros((0, 128), np.float32),
     **{code: (np.arange(300) % 251).astype(code) for code in NUMBER_CODES},
 }
-
-
-def npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
-    assert (found.shape, found.dtype) == (expected.shape, expected.dtype.newbyteorder("="))
-    np.testing.assert_array_equal(found, expected)
-    assert found.flags.c_contiguous
-    assert found.flags.writeable
 
 
 @pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)

@@ -13,25 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avel_testing.arrays import assert_same, npy
 from pipeline.core.errors import ShardError
 from pipeline.store import clip_arrays
 from pipeline.store.clip_arrays import ClipArrays
 
 AUDIO = np.arange(1280, dtype=np.float32).reshape(10, 128) / 7
 SMALL = np.array([[1, 2, 3], [4, 5, 6]], "<f4")
-
-
-def npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
-    assert (found.shape, found.dtype) == (expected.shape, expected.dtype.newbyteorder("="))
-    np.testing.assert_array_equal(found, expected)
-    assert found.flags.c_contiguous
-    assert found.flags.writeable
 
 
 def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
