@@ -7,6 +7,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers sha
 
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,12 @@ import torch
 TESTS = Path(__file__).parent
 SLOW_FOLDERS = ("browser", "pipeline")
 """Where DVC, Ray, a browser or real clips are at work."""
+ONE_AT_A_TIME = {
+    "tests/pipeline/test_ray.py",
+    "tests/unit/pipeline/extraction/test_local_engine.py",
+    "tests/unit/pipeline/tables/test_apart.py",
+}
+"""Files whose tests start, count and kill processes: no two of them at once."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,14 +29,26 @@ def _short_names_of_sockets() -> None:
     get_temp_dir()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow by its folder, and keep a class or module together where several processes share the tests."""
-    for item in items:
-        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW_FOLDERS:
-            item.add_marker("slow")
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.parent.nodeid))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what is slow by its folder."""
+    if item.path.relative_to(TESTS).parts[0] in SLOW_FOLDERS:
+        item.add_marker("slow")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file together, for the fixtures they share, and the files of `ONE_AT_A_TIME`.
+
+    A mark ``xdist_group`` would say the same, but xdist 3.8 does not see it under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "one at a time" if file in ONE_AT_A_TIME else file
+
+    return ByFile(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

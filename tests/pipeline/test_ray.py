@@ -28,8 +28,6 @@ from pipeline.store.manifest import VideoFile
 from pipeline.store.shards import load_ledger
 from pipeline.synthetic.encoding import encode_clip
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 NUM_VIDEOS = 12
 SECONDS = 75  # after which a test that hangs fails
 

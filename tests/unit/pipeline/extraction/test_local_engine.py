@@ -28,7 +28,7 @@ from pipeline.params.schema import ExtractParams
 from pipeline.store.manifest import VideoFile
 from pipeline.store.shards import load_ledger
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[4]
 NUM_VIDEOS = 24

@@ -474,7 +474,6 @@ INTERRUPTED = """
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
 def test_control_c_stops_a_stage_at_once_with_one_line(raw, tmp_path):
     for number in range(500):
         content = json.dumps({"values": [number], "rows": [[0]] * 3})

@@ -14,8 +14,6 @@ import pytest
 
 from pipeline.tables.apart import run_apart
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 
 def test_work_that_returns_leaves_no_word() -> None:
     assert run_apart(partial(time.sleep, 0)) == ""
