@@ -62,11 +62,12 @@ def weights_layout(weights: str, sources: dict[str, Source], layouts: tuple[Layo
     layout = _LAYOUT_OF_SUFFIX.get(Path(weights).suffix)
     if layout in layouts:
         return layout
-    *endings, last = (suffix for suffix, layout in _LAYOUT_OF_SUFFIX.items() if layout in layouts)
+    endings = [suffix for suffix, layout in _LAYOUT_OF_SUFFIX.items() if layout in layouts]
+    of_file = f", or a file ending in {', '.join(endings[:-1])} or {endings[-1]}" if endings else ""
     raise WeightsError(
         explain(
             f"weights {weights!r}",
-            expected=f"random, {', '.join(sources)}, or a file ending in {', '.join(endings)} or {last}",
+            expected=f"{', '.join(['random', *sources])}{of_file}",
             found="neither",
             remedy="correct visual.weights, audio.weights or audio.pca_weights",
         )

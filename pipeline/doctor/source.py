@@ -11,10 +11,8 @@ import h5py
 import numpy as np
 
 from pipeline.core.errors import ShardError, explain
+from pipeline.released.files import DATA_SETS
 from pipeline.store.shards import SCHEMA, Shard, load_index
-
-RELEASED_NAMES = ("avadataset", "dataset")
-"""Names that the data set of a released HDF5 file may have."""
 
 MAX_ROW_BYTES = 1 << 28
 """Limit for one row. A clip of ten maps of 16 frames each takes 64 MB in float64; a file may claim anything."""
@@ -118,12 +116,12 @@ def _open_hdf5(path: Path) -> FeatureFile:
     with opened as file:
         if "schema" in file.attrs:
             return _open_shards(path, [path], f"{SCHEMA} shard", _recipe_of(path, file.attrs.get("recipe")))
-        name = next((name for name in RELEASED_NAMES if isinstance(file.get(name), h5py.Dataset)), None)
+        name = next((name for name in DATA_SETS if isinstance(file.get(name), h5py.Dataset)), None)
         if name is None:
             raise ShardError(
                 explain(
                     path,
-                    expected=f"a shard, or a data set named {' or '.join(RELEASED_NAMES)}",
+                    expected=f"a shard, or a data set named {' or '.join(DATA_SETS)}",
                     found=", ".join(sorted(file)[:10]) or "nothing",
                     remedy=REMEDY,
                 )

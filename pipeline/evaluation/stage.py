@@ -76,14 +76,10 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
     counts = selected.count_per_video()
     interval = bootstrap_interval(counts.correct, counts.total, Resampling(**params.model_dump()))
     metrics = {
-        "segment_accuracy": scores["segment_accuracy"],
+        "segment_accuracy": scores.pop("segment_accuracy"),
         "segment_accuracy_low": interval.low,
         "segment_accuracy_high": interval.high,
-        "category_accuracy": scores["category_accuracy"],
-        "event_f1": scores["event_f1"],
-        "background_share": scores["background_share"],
-        "masked_segment_share": scores["masked_segment_share"],
-        "num_clips": scores["num_clips"],
+        **scores,
         "num_clips_expected": test.num_expected,
         "best_epoch": selected.checkpoint.epoch,
         "test_selected_segment_accuracy": table_of_seeds[0].test_selected_segment_accuracy,

@@ -24,6 +24,8 @@ from pipeline.core.errors import ShardError, explain, one_line
 from pipeline.features.recipes import Modality
 
 DATA_SETS = ("avadataset", "dataset")
+"""Names that the data set of a released HDF5 file may have."""
+
 AUDIO_CHANNELS = 128
 
 BLOCK_BYTES = 32 * 2**20

@@ -19,8 +19,10 @@ from pipeline.core.sections import flatten
 from pipeline.drawing.pages import load_template
 from pipeline.drawing.palette import Colour, colours
 from pipeline.media.container import REASONS
+from pipeline.methods.registry import METHODS
 from pipeline.params.schema import Params
 from pipeline.report import provenance, scores, wording
+from pipeline.report.cards import CARDS
 from pipeline.report.contact_sheets import write_contact_sheets
 from pipeline.report.explorer import Explorer, build_explorer
 from pipeline.report.inputs import load_run
@@ -72,6 +74,8 @@ def _render(run: Run, explorer: Explorer, colour_of: Mapping[str, Colour]) -> st
         params=run.params,
         notice=provenance.describe_notice(run.params),
         metrics=run.metrics,
+        cards=CARDS,
+        method=METHODS[run.params.train.method].label,
         unscored=scores.list_unscored(run),
         explorer=explorer,
         colours=colour_of,

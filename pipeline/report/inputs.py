@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.core.errors import PipelineError, explain, one_line
 from pipeline.core.files import read_csv
 from pipeline.params.schema import Params
+from pipeline.report.cards import CARDS
 from pipeline.report.run import MATRICES, MODALITIES, PREDICTIONS, Features, Prediction, Run
 from pipeline.store.ledger import summarise_ledger
 from pipeline.store.manifest import BACKGROUND, Clip, Manifest, load_manifest
@@ -25,8 +26,7 @@ METRICS = (
     "segment_accuracy",
     "segment_accuracy_low",
     "segment_accuracy_high",
-    "category_accuracy",
-    "event_f1",
+    *CARDS,
     "background_share",
     "num_clips",
     "num_clips_expected",

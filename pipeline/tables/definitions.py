@@ -35,21 +35,37 @@ class RowDefinition(Section):
         return f"train.{self.method}.{self.supervision}"
 
 
-class TableDefinition(Section):
+class _Table(Section):
+    title: Annotated[str, Field(min_length=1)]
+    base: RowName
+    shows: str | None = None
+
+
+class TableDefinition(_Table):
     """Rows that are shown together, and the one that the others are compared with.
 
     `shows` is the key of the setting that the table varies: rows that leave it alone are labelled with its value.
     """
 
-    title: Annotated[str, Field(min_length=1)]
-    base: RowName
-    shows: str | None = None
     rows: Annotated[list[RowName], Field(min_length=1)]
+
+
+class _TableEntry(_Table):
+    """A table as the file has it; a supervision in the place of `rows` stands for every method's row of it."""
+
+    rows: Annotated[list[RowName], Field(min_length=1)] | Supervision
+
+    def expanded(self) -> TableDefinition:
+        """Return the table with all of its rows, the base last where they are not listed."""
+        rows = self.rows
+        if isinstance(rows, str):
+            rows = sorted((f"{method}_{rows}" for method in METHODS), key=lambda name: name == self.base)
+        return TableDefinition(title=self.title, base=self.base, shows=self.shows, rows=rows)
 
 
 class _RowsFile(Section):
     ablations: dict[RowName, RowDefinition]
-    tables: dict[RowName, TableDefinition]
+    tables: dict[RowName, _TableEntry]
 
 
 @dataclass(frozen=True)
@@ -96,7 +112,8 @@ def load_definitions(path: Path) -> Definitions:
     }
     faults = [f"{name} is a method's own row" for name in content.ablations if name in methods]
     known = {*methods, *content.ablations}
-    for name, table in content.tables.items():
+    tables = {name: table.expanded() for name, table in content.tables.items()}
+    for name, table in tables.items():
         faults += [f"table {name}: no row is called {row}" for row in table.rows if row not in known]
         if table.base not in table.rows:
             faults.append(f"table {name}: its base {table.base} is not among its rows")
@@ -107,7 +124,7 @@ def load_definitions(path: Path) -> Definitions:
                 for row in table.rows
                 if row in rows and not table.shows.startswith(f"{rows[row].block}.")
             ]
-    shown = {row for table in content.tables.values() for row in table.rows}
+    shown = {row for table in tables.values() for row in table.rows}
     faults += [f"{name} is in no table" for name in content.ablations if name not in shown]
     if faults:
         raise ParamsError(
@@ -118,7 +135,7 @@ def load_definitions(path: Path) -> Definitions:
                 remedy="see docs/tables.md",
             )
         )
-    return Definitions(methods, content.ablations, content.tables)
+    return Definitions(methods, content.ablations, tables)
 
 
 def select_rows(definitions: Definitions, selection: TablesParams) -> list[str]:

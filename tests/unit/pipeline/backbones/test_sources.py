@@ -41,6 +41,13 @@ class TestWeightsLayout:
         with pytest.raises(WeightsError, match="expected random, keras, torchvision, or a file ending in"):
             weights_layout(name, VGG19_SOURCES)
 
+    def test_of_a_network_that_was_never_published(self):
+        assert weights_layout("random", {}, ()) == "random"
+        with pytest.raises(WeightsError, match=r"weights 'x\.pth': expected random, found neither"):
+            weights_layout("x.pth", {}, ())
+        with pytest.raises(WeightsError, match=r"expected random, or a file ending in \.h5, \.pth"):
+            weights_layout("x", {})
+
     def test_of_principal_components(self):
         names = ("random", "torchvggish", "a.pth", "b.safetensors", "c/d.npz")
         layouts = [weights_layout(name, VGGISH_PCA_SOURCES, PCA_LAYOUTS) for name in names]

@@ -156,6 +156,7 @@ def test_little_is_harmless_and_none_of_it_decodes_computes_or_stores():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("result", ENTRIES)
 def test_a_result_is_named_by_every_module_that_computing_it_loads(result):
     closure = set(import_closure(*ENTRIES[result], leave_out=tuple(HARMLESS)))

@@ -124,3 +124,10 @@ def test_epochs_given_for_all_rows_yield_to_those_of_a_row(rows_file: Callable, 
 def test_the_stage_of_a_row_is_called_as_dvc_calls_it(shipped: Definitions) -> None:
     assert shipped.target("psp_weak", 3) == "tables/dvc.yaml:methods@psp-weak-3"
     assert shipped.target("psa_v", 3) == "tables/dvc.yaml:ablations@psa_v-3"
+
+
+@pytest.mark.parametrize("supervision", ["full", "weak"])
+def test_a_table_of_a_supervision_shows_every_method_and_the_base_last(shipped: Definitions, supervision: str) -> None:
+    rows = shipped.tables[supervision].rows
+    assert set(rows) == {f"{method}_{supervision}" for method in METHODS}
+    assert (len(rows), rows[-1]) == (len(METHODS), f"cpsp_{supervision}")

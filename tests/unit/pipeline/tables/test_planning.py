@@ -20,9 +20,7 @@ def test_a_plan_changes_with_what_its_row_reads_alone(shipped: Definitions, make
     selected = {"tables.ablations": ["psa_v", "tau_050"]}
     assert changed(**{"train.psp.full.tau": 0.05}) == {"psp_full"}
     assert changed(**{"train.cpsp.full.tau": 0.05}) == {"cpsp_full", "psa_v"}, "tau_050 has its own"
-    assert changed(**{"train.weak.background_clips": False}) == {
-        f"{method}_weak" for method in ("avel", "avsdn", "cmran", "psp", "cpsp", "sspsp")
-    }
+    assert changed(**{"train.weak.background_clips": False}) == {f"{method}_weak" for method in METHODS}
     assert changed(**{"train.seed": 9, "train.device": "cpu", "report.num_clips": 1, "train.method": "psp"}) == set()
     assert "psp_full" in changed(**{"train.precision": "float64"})
 
