@@ -13,7 +13,7 @@ repro: setup
 	@echo "report: results/report/index.html"
 
 test: lint
-	pytest --numprocesses=auto --maxprocesses=8 --cov
+	pytest --cov
 
 lint: setup
 	ruff check .
@@ -21,7 +21,7 @@ lint: setup
 	mypy
 
 fast: setup
-	pytest --numprocesses=auto --maxprocesses=8 -m "not slow"
+	pytest -m "not slow"
 
 setup: $(VENV)/.installed
 

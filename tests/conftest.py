@@ -35,6 +35,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("slow")
 
 
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run single files in this process: workers would take longer to start than most of them run."""
+    are_files = all(argument.split("::")[0].endswith(".py") for argument in config.args)
+    return 0 if are_files and len(config.args) < 3 else None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep the tests of a file together, for the fixtures they share, and the files of `ONE_AT_A_TIME`.
