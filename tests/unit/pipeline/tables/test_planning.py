@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import ParamsError, PipelineError
+from pipeline.core.fingerprints import import_closure
 from pipeline.methods.registry import METHODS
+from pipeline.tables import planning
 from pipeline.tables.definitions import Definitions, load_definitions
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.plans import load_plan, load_plans, write_plans
@@ -67,3 +69,12 @@ def test_the_code_behind_a_plan_is_that_of_its_own_method(
     plans = plan(shipped, select(ablations=["psa_v"]))
     assert plans["cpsp_full"].code == plans["cpsp_weak"].code == plans["psa_v"].code
     assert len({plans[f"{method}_full"].code for method in METHODS}) == len(METHODS)
+
+
+def test_a_plan_is_named_by_what_trains_and_scores_its_row(
+    shipped: Definitions, plan: Callable, select: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "source_fingerprint", lambda *modules: " ".join(modules))
+    entry = "pipeline.tables.running pipeline.methods.cpsp models.localization.psp"
+    assert plan(shipped, select())["cpsp_weak"].code == entry
+    assert "pipeline.training.loop" in import_closure("pipeline.tables.running")

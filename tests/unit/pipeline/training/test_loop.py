@@ -148,6 +148,16 @@ def test_of_equally_good_epochs_the_earliest_is_kept(
         torch.testing.assert_close(network.state_dict(), weights[2], rtol=0, atol=0)
 
 
+def test_a_run_is_named_by_the_loop_its_method_and_its_network(
+    make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[tuple[str, ...]] = []
+    monkeypatch.setattr(training, "source_fingerprint", lambda *modules: named.append(modules) or "x")
+    params = make_params(**fast("avel", num_epochs=1))
+    train(params.train, load(make_run(), params), tmp_path, CPU)
+    assert named == [("pipeline.training.loop", "pipeline.methods.avel", "models.localization.avel")]
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
