@@ -90,11 +90,6 @@ class QuickVGGish(torch.nn.Module):
 def _quick_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.backbones.vgg19.VGG19", QuickVGG19)
     monkeypatch.setattr("pipeline.features.audio.extractor.VGGish", QuickVGGish)
-    for module in (
-        "features.visual.extractor",
-        "features.audio.extractor",
-    ):  # hashing the code of each extractor would take longer than all the rest
-        monkeypatch.setattr(f"pipeline.{module}.source_fingerprint", lambda *modules: "")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +17,6 @@ import pytest
 
 from pipeline.core.errors import AnnotationError, PipelineError, ShardError
 from pipeline.core.files import sha256_of_file
-from pipeline.core.fingerprints import source_fingerprint
 from pipeline.features.recipes import Modality, released_recipe
 from pipeline.params.schema import Params, load_params
 from pipeline.released.stage import import_features
@@ -26,7 +24,6 @@ from pipeline.store.manifest import VideoFile
 from pipeline.store.shards import LedgerRow, Shard, load_index, load_ledger
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-CODE_HASH = cache(source_fingerprint)
 NUM_ROWS, NUM_CATEGORIES, NUM_SEGMENTS = 120, 4, 10
 PAIRS = ((3, 50), (7, 71), (20, 119))
 """Rows that are of one video; that of row 20 comes last."""
@@ -82,11 +79,6 @@ def read_features(output: Path) -> dict[str, np.ndarray]:
 
 def facts_of(output: Path) -> dict:
     return json.loads((output / "import.json").read_text())
-
-
-@pytest.fixture(autouse=True)
-def parse_the_code_once(monkeypatch) -> None:
-    monkeypatch.setattr("pipeline.released.stage.source_fingerprint", CODE_HASH)
 
 
 @pytest.fixture(scope="session")
