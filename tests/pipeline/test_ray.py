@@ -1,16 +1,17 @@
 """Extraction on a Ray cluster: two nodes on this machine, one of which dies."""
 
-import importlib
 import logging
+import os
+import re
 import shutil
 import signal
 import sys
 import tempfile
-import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from fractions import Fraction
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from types import FrameType
@@ -20,80 +21,20 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.core.errors import ParamsError, PipelineError, ShardError
+from avel_testing.cluster_extractor import ClusterExtractor
+from pipeline.core.errors import ParamsError, PipelineError
 from pipeline.core.files import sha256_of_file
 from pipeline.extraction.stage import extract
+from pipeline.extraction.worker import Finished
 from pipeline.params.schema import ExtractParams
 from pipeline.store.manifest import VideoFile
 from pipeline.store.shards import load_ledger
 from pipeline.synthetic.encoding import encode_clip
 
-NUM_VIDEOS = 12
+NUM_VIDEOS, SHARD_SIZE = 12, 2
 SECONDS = 75  # after which a test that hangs fails
 
-DECODER = """
-    import os, time
-    from dataclasses import dataclass
-    from pipeline.features.visual.frames import FrameDecoder
-
-    @dataclass(frozen=True)
-    class TinyDecoder:
-        '''Decodes frames, writes down where, and makes those of one video white; begins when enough nodes do.'''
-        node: str
-        log: str
-        seconds: float
-        num_nodes: int
-        white: str
-
-        def __call__(self, path):
-            with open(self.log, "a") as log:
-                log.write(f"{self.node} {os.getpid()}\\n")
-            for _ in range(600):
-                with open(self.log) as log:
-                    if len({line.split()[0] for line in log}) >= self.num_nodes:
-                        break
-                time.sleep(0.05)
-            time.sleep(self.seconds)
-            decode = FrameDecoder(
-                num_segments=2, segment_seconds=1.0, frames_per_segment=2, sampling="frames", image_size=32
-            )
-            prepared = decode(path)
-            if path.stem == self.white:
-                prepared.inputs[:] = 255
-            return prepared
-"""
-
-EXTRACTOR = """
-    import os
-    import numpy as np
-    import torch
-    from tiny_decoder import TinyDecoder
-
-    class TinyExtractor:
-        modality, weights_sha256, code = "visual", "random:1", "0123"
-        combine, feature_shape, batch_size = "mean", (2048,), 4
-        storage = np.dtype("float16")
-        recipe = {"num_segments": 2}
-
-        def __init__(self, device, log, seconds=0.0, num_nodes=1, white="", on_white=""):
-            self.device, self._on_white = device, on_white
-            node = "here"
-            if "RAY_JOB_ID" in os.environ:
-                import ray
-                node = ray.get_runtime_context().get_node_id()
-                assert torch.get_num_threads() == 1
-            self.decoder = TinyDecoder(node, str(log), seconds, num_nodes, white)
-            self._kernels = torch.rand(32, 3, 8, 8, generator=torch.Generator().manual_seed(0)) - 0.5
-
-        def network(self, inputs):
-            white = bool((inputs == 255).flatten(1).all(1).any())
-            if white and self._on_white == "die":
-                os._exit(9)
-            maps = torch.conv2d(inputs.float() / 255, self._kernels, stride=4, padding=2).relu().flatten(1)
-            return maps / 0 if white and self._on_white == "not finite" else maps
-"""
-
-BuildTiny = Callable[..., Any]
+NO_NODE_IS_LEFT = {"SILENT_SECONDS": 0.2, "Share.num_tasks": lambda *_: 0}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +45,7 @@ def cluster() -> Iterator[Any]:
     before = signal.getsignal(signal.SIGTERM)  # which Ray replaces
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", folder)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.delenv("RAY_ADDRESS", raising=False)
@@ -132,24 +74,19 @@ def joined(cluster: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def _end_in_time() -> Iterator[None]:
+def _in_time_and_with_one_thread() -> Iterator[None]:
+    """Fail a test that hangs; compute here as the nodes do, which have one core."""
+
     def end(_: int, __: FrameType | None) -> None:
         raise TimeoutError(f"more than {SECONDS} s")
 
-    before = signal.signal(signal.SIGALRM, end)
+    before, num_threads = signal.signal(signal.SIGALRM, end), torch.get_num_threads()
     signal.alarm(SECONDS)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Compute here as the nodes do, which have one core."""
-    before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(num_threads)
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")
@@ -166,36 +103,47 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[VideoFi
     return raw, [VideoFile(p.stem, p.name, p.stat().st_size, sha256_of_file(p)) for p in paths]
 
 
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuildTiny]:
-    """Return the stand-in for an extractor, in a module that every node can import."""
-    folder = tmp_path_factory.mktemp("modules")
-    (folder / "tiny_decoder.py").write_text(textwrap.dedent(DECODER))
-    (folder / "tiny_extractor.py").write_text(textwrap.dedent(EXTRACTOR))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        patch.setenv("PYTHONPATH", str(folder))
-        yield importlib.import_module("tiny_extractor").TinyExtractor
+def params_of(engine: str, device: str = "cpu") -> ExtractParams:
+    values = {"batch_size": 0, "num_workers": 0, "timeout_seconds": 60.0, "shard_size": SHARD_SIZE}
+    return ExtractParams(engine=engine, device=device, **values)
 
 
 @pytest.fixture
-def run(
-    videos: tuple[Path, list[VideoFile]], build: BuildTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., dict[str, str]]:
+def run(videos, tmp_path, monkeypatch) -> Callable[..., dict[str, str]]:
     """Return a runner: an engine to the hashes of what it writes, from an empty scratch folder."""
     raw, listed = videos
 
-    def run_extraction(engine: str, **behaviour: Any) -> dict[str, str]:
+    def run_extraction(engine: str, device: str = "cpu", **behaviour: Any) -> dict[str, str]:
         monkeypatch.setenv("DVC_ROOT", str(tmp_path / f"repository-{engine}"))
-        params = ExtractParams(
-            engine=engine, device="cpu", batch_size=0, num_workers=0, timeout_seconds=60.0, shard_size=2
-        )
         output = tmp_path / engine
-        build_tiny = partial(build, log=tmp_path / "log", **behaviour)
-        extract(build_tiny, listed, raw, output, params=params, max_failed_fraction=1.0)
+        build = partial(ClusterExtractor, log=tmp_path / "log", **behaviour)
+        extract(build, listed, raw, output, params=params_of(engine, device), max_failed_fraction=1.0)
         return {path.name: sha256_of_file(path) for path in sorted(output.iterdir())}
 
     return run_extraction
+
+
+@pytest.fixture
+def stream(videos, tmp_path) -> Callable[..., Generator[Finished, None, None]]:
+    """Return a starter of the engine alone."""
+    raw, listed = videos
+    groups = [listed[start : start + SHARD_SIZE] for start in range(0, NUM_VIDEOS, SHARD_SIZE)]
+
+    def start(**behaviour: Any) -> Generator[Finished, None, None]:
+        build = partial(ClusterExtractor, log=tmp_path / "log", **behaviour)
+        engine = import_module("pipeline.extraction.ray_engine")
+        return engine.compute_on_ray(build, groups, raw, tmp_path, params_of("ray"))
+
+    return start
+
+
+def require_end(pids: Iterable[int]) -> None:
+    """Fail unless the processes end soon."""
+    for _ in range(200):
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return
+        time.sleep(0.05)
+    pytest.fail("decoding processes outlived what they worked for")
 
 
 def test_ray_that_is_not_installed_is_named_in_one_line(run, monkeypatch):
@@ -213,35 +161,77 @@ def test_two_nodes_give_the_bytes_of_this_machine(cluster, run, tmp_path, caplog
         assert run("ray", seconds=0.1, num_nodes=2) == expected
     assert [row.reason for row in load_ledger(tmp_path / "ray" / "ledger.csv")].count("not_media") == 1
     (line,) = (message for message in caplog.messages if "Ray" in message)
-    assert line == (
-        "extract visual: Ray, 2 actors on 2 nodes, 0 GPUs; batches of 4 (automatic), "
-        "1 decoding process each (automatic)"
-    )
+    assert line == "extract: Ray, 2 tasks at once, each with 0 GPUs, 1 cores, 1 decoding processes"
     lines = (tmp_path / "log").read_text().splitlines()
     assert len(lines) == NUM_VIDEOS
     assert len({line.split()[0] for line in lines}) == 2, "a node had nothing to do"
+    assert not list((tmp_path / "repository-ray").rglob(".ray-*")), "the driver's token was left"
 
 
-def test_an_error_of_the_users_arrives_as_it_is(joined, run):
-    with pytest.raises(ShardError, match=r"^features of video05: expected finite float16 values"):
-        run("ray", white="video05", on_white="not finite")
+def test_a_fault_of_the_program_arrives_with_its_traceback(joined, run, tmp_path):
+    with pytest.raises(KeyError) as error:
+        run("ray", white="video05", on_white="fault")
+    assert 'cluster_extractor.py", line ' in "".join(error.value.__notes__)
+    assert len((tmp_path / "log").read_text().splitlines()) <= NUM_VIDEOS, "a fault was tried again"
 
 
-def test_a_video_that_kills_every_actor_is_one_line(joined, run, monkeypatch, tmp_path):
-    monkeypatch.setattr("pipeline.extraction.ray_engine.MAX_RETRIES", 1)
-    with pytest.raises(
-        PipelineError,
-        match=r"^shard task of (video video05|2 videos from video04 to video05): expected an actor that survives it, "
-        r"found that 2 died, the last one on \S+: .*; free memory .* finished is kept$",
-    ):
-        run("ray", white="video05", on_white="die")
+@pytest.mark.parametrize(
+    ("behaviour", "patches", "message"),
+    [
+        ({"white": "video05", "on_white": "not finite"}, {}, "features of video05: expected finite float16 values"),
+        ({}, {"library_versions": lambda: {"av": "1"}}, r"Ray node \S+: expected av 1, found av \d.*; use the same"),
+        ({"device": "cuda"}, {}, "Ray cluster: expected a node with a GPU .*, found 2 without; see"),
+        ({"seconds": 1.0}, NO_NODE_IS_LEFT, "Ray cluster: expected a node with a core .*, found 2 without; see"),
+        (
+            {"white": "video05", "on_white": "die"},
+            {"MAX_RETRIES": 1},
+            "shard task with . videos left, video0. to video05: expected a process that survives it, in 2 tries, found",
+        ),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(behaviour, patches, message, joined, run, monkeypatch, tmp_path):
+    for name, value in patches.items():
+        monkeypatch.setattr(f"pipeline.extraction.ray_engine.{name}", value)
+    with pytest.raises(PipelineError, match=f"^{message}") as error:
+        run("ray", **behaviour)
+    assert not re.search(r"\n|Traceback", str(error.value))
+    if "die" in behaviour.values():
+        assert any((tmp_path / "repository-ray").rglob("*.h5")), "nothing was kept"
 
 
-def test_a_cluster_without_a_gpu_is_named(joined, run, monkeypatch):
-    monkeypatch.setattr("pipeline.extraction.ray_engine.NODE_SECONDS", 1.0)
-    monkeypatch.setattr("pipeline.extraction.ray_engine.computes_on_gpus", lambda *_: True)
-    with pytest.raises(PipelineError, match=r"^Ray cluster: expected a node with a GPU .*, found 0 of them, and none"):
-        run("ray")
+def test_a_slow_video_holds_up_no_other_task(joined, stream, monkeypatch):
+    import ray
+
+    numbers: set[int] = set()
+    wait = ray.wait
+    monkeypatch.setattr(ray, "wait", lambda streams, **options: numbers.add(len(streams)) or wait(streams, **options))
+    monkeypatch.setattr("pipeline.extraction.ray_engine.MAX_IN_FLIGHT", 3)
+    names = [finished.video.video_id for finished in stream(slow="video00", num_others=NUM_VIDEOS - SHARD_SIZE)]
+    assert sorted(names) == [f"video{number:02d}" for number in range(NUM_VIDEOS)]
+    assert names.index("video00") >= NUM_VIDEOS - 2 * SHARD_SIZE
+    assert numbers == {1, 2, 3}
+
+
+@pytest.mark.parametrize("is_interrupted", [True, False])
+def test_what_runs_ends_with_the_run(is_interrupted, joined, stream, tmp_path):
+    log = tmp_path / "log"
+    log.write_text("")
+
+    def interrupt() -> None:
+        while len(log.read_text().splitlines()) < 2:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    running = stream(slow="video00", num_others=NUM_VIDEOS, num_nodes=2)
+    if is_interrupted:
+        Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            list(running)
+    else:
+        next(running)
+        running.close()
+    pids = [int(line.split()[1]) for line in log.read_text().splitlines()]
+    require_end(pids)
 
 
 def test_a_node_that_dies_costs_time_and_no_byte(joined, run, tmp_path):
@@ -254,20 +244,16 @@ def test_a_node_that_dies_costs_time_and_no_byte(joined, run, tmp_path):
     def kill_in_the_middle() -> None:
         while True:
             time.sleep(0.05)
-            at_work = {int(pid) for name, pid in map(str.split, log.read_text().splitlines()) if name == node.node_id}
-            if at_work and any(parts.rglob("*.safetensors")):
+            lines = map(str.split, log.read_text().splitlines())
+            at_work = {int(pid) for name, pid, _ in lines if name == node.node_id}
+            if at_work and any(path.suffix in (".h5", ".safetensors") for path in parts.rglob("*")):
                 killed.update(at_work)
                 joined.remove_node(node, allow_graceful=False)
                 return
 
     killer = Thread(target=kill_in_the_middle, daemon=True)
     killer.start()
-    assert run("ray", seconds=0.3, num_nodes=2) == expected
+    assert run("ray", slow=node.node_id, num_others=2 * NUM_VIDEOS, num_nodes=2) == expected
     killer.join()
     assert len(log.read_text().splitlines()) > NUM_VIDEOS, "nothing was lost"
-    for _ in range(200):
-        if not any(Path(f"/proc/{pid}").exists() for pid in killed):
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("decoding processes outlived their node")
+    require_end(killed)
