@@ -23,6 +23,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 RowName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
+MAX_FAULTS = 50
+"""Faulty keys that one error names: more is a file of something else."""
+
 
 class Section(BaseModel):
     """A block of a YAML file: every key must be present, none may be unknown, nothing is converted."""
@@ -83,17 +86,20 @@ def contradiction(key: tuple[str, ...], *, expected: str, found: object) -> Vali
 
 
 def describe_faults(subject: object, error: ValidationError) -> str:
-    """Return all faulty keys that a validation found in `subject`, in one line."""
-    faults = []
-    for fault in error.errors(include_url=False):
-        key = ".".join(str(part) for part in fault["loc"]) or "(file)"
-        if fault["type"] == "missing":
-            faults.append(f"{key}: expected a value, found none")
-        elif fault["type"] == "extra_forbidden":
-            faults.append(f"{key}: expected no such key, found {fault['input']!r}")
-        else:
-            faults.append(f"{key}: {_lower_first(fault['msg'])}, found {fault['input']!r}")
-    return f"{subject} has {len(faults)} faulty key{'s' * (len(faults) > 1)}: {'; '.join(faults)}"
+    """Return the faulty keys that a validation found in `subject`, in one line: all of them, up to `MAX_FAULTS`."""
+    found = error.errors(include_url=False)
+    faults = [_describe_fault(fault) for fault in found[:MAX_FAULTS]]
+    if len(found) > MAX_FAULTS:
+        faults.append(f"and {len(found) - MAX_FAULTS} more")
+    return f"{subject} has {len(found)} faulty key{'s' * (len(found) > 1)}: {'; '.join(faults)}"
+
+
+def _describe_fault(fault: Any) -> str:
+    key = one_line(".".join(str(part) for part in fault["loc"])) if fault["loc"] else "(file)"
+    if fault["type"] == "missing":
+        return f"{key}: expected a value, found none"
+    expected = "expected no such key" if fault["type"] == "extra_forbidden" else _lower_first(one_line(fault["msg"]))
+    return f"{key}: {expected}, found {one_line(repr(fault['input']))}"
 
 
 def _lower_first(text: str) -> str:

@@ -31,6 +31,13 @@ def test_a_faulty_file_is_refused_in_one_line(tmp_path: Path, text: str, message
     assert "\n" not in str(error.value)
 
 
+def test_a_file_of_something_else_is_refused_in_a_line_that_can_be_read(tmp_path: Path) -> None:
+    text = "\n".join(f"key_{number}: {'x' * 5000}" for number in range(3000))
+    with pytest.raises(ParamsError, match=r"has 3001 faulty keys: source: .*; and 2951 more$") as error:
+        load(tmp_path, text)
+    assert len(str(error.value)) < 50 * 600
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"absent\.yaml"):
         load_section(tmp_path / "absent.yaml", FeaturesParams)
