@@ -42,6 +42,7 @@ def test_published_weights_load_without_their_classifier(network):
 
 
 @torch.inference_mode()
+@pytest.mark.slow
 def test_random_features_keep_their_scale_through_depth(network):
     vectors = network(torch.randn(1, 3, 8, 112, 112))
     assert vectors.shape == (1, 512)

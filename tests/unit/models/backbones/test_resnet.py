@@ -54,6 +54,7 @@ def test_published_weights_load_without_what_lies_behind_the_layer(network):
 
 
 @torch.inference_mode()
+@pytest.mark.slow
 def test_random_features_keep_their_scale_through_depth(network):
     pictures = torch.randn(1, 3, 224, 224)
     features = network(pictures)
@@ -63,6 +64,7 @@ def test_random_features_keep_their_scale_through_depth(network):
     assert features.max() < 200  # float16 ends at 65504
 
 
+@pytest.mark.slow
 def test_random_weights_are_those_of_the_seed_whatever_the_output_is():
     longer, shorter = (ResNet(101, output=output) for output in ("pooled", "layer3"))
     longer.init_random(19)

@@ -1,10 +1,12 @@
 """VGG19 from a file to maps; its weights' layouts are tested with the extractor."""
 
+import pytest
 import torch
 
 from pipeline.features.visual.preprocessing import preprocess_torchvision
 
 
+@pytest.mark.slow
 def test_a_segment_has_the_mean_map_of_its_frames(make_extractor, extract, clip):
     extractor = make_extractor(backbone="vgg19", frames_per_segment=2)
     prepared, features = extract(extractor, clip)

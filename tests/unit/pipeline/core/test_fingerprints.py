@@ -165,16 +165,26 @@ def test_a_result_is_named_by_every_module_that_computing_it_loads(result):
     assert len(loaded) > 10
 
 
-@pytest.fixture
-def copied(tmp_path, monkeypatch):
-    """Return the root of a copy of the code, which stands for it from here on."""
+@pytest.fixture(scope="module")
+def copy_of_code(tmp_path_factory):
+    root = tmp_path_factory.mktemp("code")
     for package in ("pipeline", "models"):
         for path in (ROOT / package).rglob("*.py"):
-            target = tmp_path / path.relative_to(ROOT)
+            target = root / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
-    monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
-    return tmp_path
+    return root
+
+
+@pytest.fixture
+def copied(copy_of_code, monkeypatch):
+    """Return the root of a copy of the code, which stands for it in a test, and is mended afterwards."""
+    monkeypatch.setattr(fingerprints, "ROOT", copy_of_code)
+    yield copy_of_code
+    for path in copy_of_code.rglob("*.py"):
+        original = (ROOT / path.relative_to(copy_of_code)).read_bytes()
+        if path.read_bytes() != original:
+            path.write_bytes(original)
 
 
 @pytest.mark.parametrize("result", ENTRIES)

@@ -32,8 +32,8 @@ def test_a_faulty_file_is_refused_in_one_line(tmp_path: Path, text: str, message
 
 
 def test_a_file_of_something_else_is_refused_in_a_line_that_can_be_read(tmp_path: Path) -> None:
-    text = "\n".join(f"key_{number}: {'x' * 5000}" for number in range(3000))
-    with pytest.raises(ParamsError, match=r"has 3001 faulty keys: source: .*; and 2951 more$") as error:
+    text = "\n".join(f"key_{number}: {'x' * 5000}" for number in range(90))
+    with pytest.raises(ParamsError, match=r"has 91 faulty keys: source: .*; and 41 more$") as error:
         load(tmp_path, text)
     assert len(str(error.value)) < 50 * 600
 

@@ -112,6 +112,7 @@ class TestRecipe:
 
     @pytest.mark.parametrize("sampling", ["frames", "time"])
     @pytest.mark.parametrize("frames_per_segment", [1, 16])
+    @pytest.mark.slow
     def test_of_images_is_found_with_the_order_at_an_odd_frame_rate(self, sampling, frames_per_segment, find_recipe):
         order = tuple(sorted(ANNOTATED))
         comparison = find_recipe("visual", sampling=sampling, frames_per_segment=frames_per_segment, order=order)

@@ -121,6 +121,7 @@ def test_the_validation_split_is_predicted_by_the_epoch_it_selected(trained: tup
     assert 100 * sum(right) / len(right) == pytest.approx(float(best["validation_accuracy"]), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_maps_say_where_each_clip_was_looked_at_and_what_was_connected(trained: tuple) -> None:
     dataset, folder, _ = trained
     maps = load_maps(folder / "evaluate/maps.safetensors")
@@ -138,6 +139,7 @@ def test_maps_say_where_each_clip_was_looked_at_and_what_was_connected(trained: 
             assert maps[name][matrix][-1] == pytest.approx(getattr(answer.propagation, matrix)[0].numpy(), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_without_validation_clips_only_the_test_split_is_predicted(trained: tuple) -> None:
     dataset, folder, make_params = trained
     nothing = Clips((), (), torch.zeros(0, dtype=torch.int64), 3, dataset.visual, dataset.audio)
@@ -163,6 +165,7 @@ def test_a_network_without_propagation_has_attention_alone(
     }
 
 
+@pytest.mark.slow
 def test_weights_of_other_features_are_refused(trained: tuple, make_run: Callable) -> None:
     _, folder, make_params = trained
     run = make_run()

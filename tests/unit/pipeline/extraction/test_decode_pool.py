@@ -178,6 +178,7 @@ def test_a_process_that_cannot_be_started_is_one_line(decode, monkeypatch):
         decode("frames 1")
 
 
+@pytest.mark.slow
 def test_a_hang_costs_its_time_and_one_video(decode):
     results = decode("frames0 1", "hang", *(f"frames{number} 1" for number in range(1, 8)), timeout_seconds=1.0)
     error = results.pop("hang")

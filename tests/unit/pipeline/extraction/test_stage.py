@@ -327,6 +327,7 @@ class TestScratch:
 class TestInterruption:
     @pytest.mark.parametrize("shard_size", [1, 2, 100])
     @pytest.mark.parametrize("name", ["whole0", "masked", "whole1", "whole2"])
+    @pytest.mark.slow
     def test_by_a_fault_loses_only_the_video_at_hand(self, name, shard_size, videos, run, tmp_path):
         run(videos, JsonExtractor(other=1), shard_size=shard_size, output="expected")
         with pytest.raises(RuntimeError, match="a fault of the program"):

@@ -93,6 +93,7 @@ def test_a_stream_that_appears_in_the_middle_is_ignored(tmp_path, media):
         ("clip.avi", {"video_codec": "mpeg4", "audio_codec": "mp2"}),
     ],
 )
+@pytest.mark.slow
 def test_whatever_happens_to_the_bytes_of_a_file_nothing_but_a_media_error_comes_of_it(file, settings, tmp_path, media):
     whole = media.write(tmp_path / file, num_frames=40, audio_seconds=1.6, **settings).read_bytes()
     chance = random.Random(file)

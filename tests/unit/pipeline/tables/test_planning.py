@@ -14,6 +14,7 @@ from pipeline.tables.plans import load_plan, load_plans, write_plans
 ROOT = Path(__file__).resolve().parents[4]
 
 
+@pytest.mark.slow
 def test_a_plan_changes_with_what_its_row_reads_alone(shipped: Definitions, make_params: Callable) -> None:
     def changed(**changes: object) -> set[str]:
         before, after = (plan_rows(make_params(**selected, **more), shipped) for more in ({}, changes))

@@ -199,6 +199,7 @@ def test_negative_numbers_stay_numbers_in_the_csv(render: Callable) -> None:
     assert float(psp["compared_difference"]) == -5
 
 
+@pytest.mark.slow
 def test_what_the_scores_are_worth_is_said_first_in_all_formats(
     render: Callable, make_params: Callable, select: Callable
 ) -> None:

@@ -158,6 +158,7 @@ def test_a_run_is_named_by_the_loop_its_method_and_its_network(
     assert named == [("pipeline.training.loop", "pipeline.methods.avel", "models.localization.avel")]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_finished_run_trains_nothing_again(
     assert results(tmp_path / "first") == results(tmp_path / "second")
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_starts_training_again(
     make_run: Callable, make_params: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
