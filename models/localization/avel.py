@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from models.localization.answers import Localization
+from models.localization.answers import GatedLocalization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
 from models.localization.initialisation import init_linear_weights
@@ -29,7 +29,7 @@ from models.localization.temporal import TemporalEncoder
 
 
 @dataclass(frozen=True)
-class AVELLocalization(Localization):
+class AVELLocalization(GatedLocalization):
     """The answers of AVEL and the steps that lead to them.
 
     Attributes

@@ -21,7 +21,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from models.localization.answers import Localization
+from models.localization.answers import GatedLocalization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
 from models.localization.initialisation import init_linear_weights
@@ -31,7 +31,7 @@ from models.localization.temporal import TemporalEncoder, bidirectional_lstm, ru
 
 
 @dataclass(frozen=True)
-class AVSDNLocalization(Localization):
+class AVSDNLocalization(GatedLocalization):
     """The answers of AVSDN and the steps that lead to them.
 
     Attributes

@@ -21,7 +21,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from models.localization.answers import Localization
+from models.localization.answers import GatedLocalization
 from models.localization.attention import ChannelSpatialAttention
 from models.localization.heads import LocalizationHeads, weak_clip_probabilities
 from models.localization.initialisation import init_linear_weights
@@ -33,7 +33,7 @@ _NUM_FEATURES = 256
 
 
 @dataclass(frozen=True)
-class CMRANLocalization(Localization):
+class CMRANLocalization(GatedLocalization):
     """The answers of CMRAN and the steps that lead to them.
 
     Attributes

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.localization.answers import Localization
+from models.localization.answers import GatedLocalization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
 from models.localization.initialisation import init_linear_weights
@@ -31,7 +31,7 @@ from models.shapes import require_shape
 
 
 @dataclass(frozen=True)
-class PSPLocalization(Localization):
+class PSPLocalization(GatedLocalization):
     """The answers of PSP and the steps that lead to them.
 
     Attributes

@@ -3,6 +3,7 @@
 Axes: B clip, T segment that asks, M segment that answers, D feature.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -92,8 +93,10 @@ class RelationEncoder(nn.Module):
         Of every layer.
     dropout : float
         Of every layer.
+    hidden_features : int, optional
+        Of every layer.
     num_layers : int, optional
-        How many.
+        How many; all start from the same weights, as the layers of :class:`torch.nn.TransformerEncoder` do.
     """
 
     released_names: ClassVar[Mapping[str, str]] = {
@@ -103,13 +106,21 @@ class RelationEncoder(nn.Module):
     }
 
     def __init__(
-        self, *, in_features: int, num_features: int, num_heads: int = 4, dropout: float, num_layers: int = 2
+        self,
+        *,
+        in_features: int,
+        num_features: int,
+        num_heads: int = 4,
+        dropout: float,
+        hidden_features: int = 2048,
+        num_layers: int = 2,
     ) -> None:
         super().__init__()
         self.projection = nn.Linear(in_features, num_features)
-        self.layers = nn.ModuleList(
-            RelationLayer(num_features=num_features, num_heads=num_heads, dropout=dropout) for _ in range(num_layers)
+        layer = RelationLayer(
+            num_features=num_features, num_heads=num_heads, dropout=dropout, hidden_features=hidden_features
         )
+        self.layers = nn.ModuleList(copy.deepcopy(layer) for _ in range(num_layers))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Encode features (B, T, in_features) as (B, T, D)."""
@@ -132,6 +143,8 @@ class RelationDecoder(nn.Module):
         Of the layer.
     dropout : float
         Of the layer.
+    hidden_features : int, optional
+        Of the layer.
     """
 
     released_names: ClassVar[Mapping[str, str]] = {
@@ -139,10 +152,14 @@ class RelationDecoder(nn.Module):
         **inside("decoder.layers.0", "layer", {"multihead_attn": "relation.attention", **_FEED_FORWARD}),
     }
 
-    def __init__(self, *, in_features: int, num_features: int, num_heads: int = 4, dropout: float) -> None:
+    def __init__(
+        self, *, in_features: int, num_features: int, num_heads: int = 4, dropout: float, hidden_features: int = 2048
+    ) -> None:
         super().__init__()
         self.projection = nn.Linear(in_features, num_features)
-        self.layer = RelationLayer(num_features=num_features, num_heads=num_heads, dropout=dropout)
+        self.layer = RelationLayer(
+            num_features=num_features, num_heads=num_heads, dropout=dropout, hidden_features=hidden_features
+        )
 
     def forward(self, features: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
         """Relate features (B, T, in_features) to the memory (B, M, D) of the other modality and to themselves.

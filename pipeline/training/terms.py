@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.localization.answers import Localization
+from models.localization.answers import GatedLocalization, Localization
 from models.localization.losses import (
     IGNORED,
     avpsp_loss,
@@ -25,11 +25,11 @@ from pipeline.methods.settings import AvpspParams, NceParams, ScheduleParams, Sp
 from pipeline.training.objective import ClipLabels, SegmentLabels, Term
 
 
-def _relevance(output: Localization, labels: SegmentLabels) -> Tensor:
+def _relevance(output: GatedLocalization, labels: SegmentLabels) -> Tensor:
     return relevance_loss(output.event_logits, labels.events)
 
 
-def _category(output: Localization, labels: SegmentLabels) -> Tensor:
+def _category(output: GatedLocalization, labels: SegmentLabels) -> Tensor:
     return category_loss(output.category_logits, _categories(labels))
 
 
@@ -58,7 +58,7 @@ def spsa(settings: SpsaParams) -> Term:
 def vpsa(settings: VpsaParams) -> Term:
     """Return L_vpsa, between the clips of a batch (CPSP), in either form."""
 
-    def compute(output: Localization, labels: ClipLabels) -> Tensor:
+    def compute(output: GatedLocalization, labels: ClipLabels) -> Tensor:
         categories = _categories(labels)
         if settings.form == "triplet":
             return vpsa_loss(output.fusion, categories, margin=settings.margin, num_negatives=settings.num_negatives)

@@ -1,8 +1,10 @@
 """Where the golden vectors are, and how their networks get their weights.
 
-The set is the copy in ``vectors/``, unless ``AVEL_GOLDEN_DIR`` names the folder of another. Nothing about one
-particular set is written here: seeds, hashes, thresholds, sizes and the list of cases come from its files, so that
-another set of the same layout can take its place.
+The set is the copy in ``vectors/``, unless ``AVEL_GOLDEN_DIR`` names the folder of another. The second set (initial
+weights, methods with a recipe of their own) is read from the folder that ``AVEL_GOLDEN_MORE_DIR`` names, by default
+from beside the repository; its tests are skipped where it is not. Nothing about one particular set is written here:
+seeds, hashes, thresholds, sizes and the list of cases come from its files, so that another set of the same layout can
+take its place.
 """
 
 import hashlib
@@ -30,6 +32,9 @@ from models.localization.psp import PSPNet
 from models.localization.released import translate
 
 GOLDEN_DIR = Path(os.environ.get("AVEL_GOLDEN_DIR", Path(__file__).parent / "vectors"))
+GOLDEN_MORE_DIR = Path(
+    os.environ.get("AVEL_GOLDEN_MORE_DIR", Path(__file__).parents[2].parent / "shared" / "golden_more")
+)
 
 PSP_LOSSES = {"avps_loss", "segment_contrastive_loss", "video_contrastive_loss", "label_free_nce", "vcon_info_loss"}
 POOLINGS = {"avg": "mean", "max": "max"}
@@ -117,6 +122,14 @@ def _one_thread() -> Iterator[None]:
 def golden() -> Golden:
     """Return the set of golden vectors."""
     return Golden(GOLDEN_DIR)
+
+
+@pytest.fixture(scope="session")
+def golden_more() -> Golden:
+    """Return the second set of golden vectors."""
+    if not (GOLDEN_MORE_DIR / "manifest.json").is_file():
+        pytest.skip("the second set of golden vectors is not here; AVEL_GOLDEN_MORE_DIR names its folder")
+    return Golden(GOLDEN_MORE_DIR)
 
 
 def network_class(spec: dict[str, Any]) -> tuple[type[nn.Module], dict[str, Any]] | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import pipeline.extraction.worker
-from models.localization.answers import Localization
+from models.localization.answers import GatedLocalization
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.visual.frames import FrameDecoder
 from pipeline.prediction.events import Segment, VideoPrediction
@@ -62,13 +62,19 @@ class NumberNetwork(nn.Module):
         super().__init__()
         self.num_categories = num_categories
 
-    def forward(self, visual: Tensor, audio: Tensor) -> Localization:
+    def forward(self, visual: Tensor, audio: Tensor) -> GatedLocalization:
         seconds = (visual[:, :, 0, 0, 0] / FRAME_RATE).int()
         relevant = (seconds % 2 == 1) & (audio[:, :, 0] > 0)
         categories = nn.functional.one_hot(seconds[:, 0].long() % self.num_categories, self.num_categories)
         attention = nn.functional.one_hot(seconds.long() % SIDE**2, SIDE**2).to(visual)
         logits = torch.where(relevant, 2.0, -2.0)
-        return Localization(logits, 3.0 * categories.to(visual), categories.to(visual), visual, attention)
+        return GatedLocalization(
+            event_logits=logits,
+            category_logits=3.0 * categories.to(visual),
+            clip_probabilities=categories.to(visual),
+            fusion=visual,
+            attention=attention,
+        )
 
 
 @pytest.fixture
