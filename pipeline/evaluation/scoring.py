@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import CheckpointError, explain
-from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.labels import mask_labels
 from pipeline.metrics.segments import VideoCounts, segment_accuracy, video_counts
 from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
 from pipeline.training.dataset import Dataset, LabelledClips
@@ -87,7 +87,12 @@ def score(
         answers = predict_each(networks, clips.clips, store, arithmetic, num_with_maps=num_with_maps)
     valid = clips.has_media.numpy()
     return [
-        Scored(checkpoint, clips, outputs, predict_segments(outputs.event_logits, outputs.category_logits, valid=valid))
+        Scored(
+            checkpoint,
+            clips,
+            outputs,
+            mask_labels(outputs.labels, valid, num_categories=clips.clips.num_categories),
+        )
         for (checkpoint, _), outputs in zip(loaded, answers, strict=True)
     ]
 

@@ -70,9 +70,7 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
     selected = seeds[0].selected
     table_of_seeds = [_scores_of(seed) for seed in seeds]
 
-    scores = evaluate(
-        selected.outputs.event_logits, selected.outputs.category_logits, truth, valid=test.has_media.numpy()
-    )
+    scores = evaluate(selected.predicted, selected.outputs.category_scores, truth, valid=test.has_media.numpy())
     counts = selected.count_per_video()
     interval = bootstrap_interval(counts.correct, counts.total, Resampling(**params.model_dump()))
     metrics = {
@@ -87,7 +85,7 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
         **_over_seeds(table_of_seeds),
     }
     names = [*dataset.categories, BACKGROUND]
-    table = per_category(selected.predicted, selected.outputs.category_logits, truth)
+    table = per_category(selected.predicted, selected.outputs.category_scores, truth)
     _write_categories(output / "per_class.csv", table, names)
     confusion = confusion_matrix(selected.predicted, truth, num_categories=len(dataset.categories))
     _write_confusion(output / "confusion.csv", confusion, names)
@@ -188,7 +186,7 @@ def _write_confusion(path: Path, confusion: np.ndarray, names: Sequence[str]) ->
 def _write_predictions(path: Path, scored: Scored | None, names: Sequence[str]) -> None:
     rows: list[dict[str, object]] = []
     if scored:
-        relevance = torch.sigmoid(torch.from_numpy(scored.outputs.event_logits)).numpy()
+        relevance = scored.outputs.relevance
         truth = scored.clips.truth.numpy()
         rows = [
             {

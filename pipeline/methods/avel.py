@@ -1,7 +1,7 @@
-"""AVEL (Tian et al., Audio-Visual Event Localization in Unconstrained Videos, ECCV 2018)."""
+"""AVEL as the CPSP release has it: residual fusion and the heads of PSP. AVE's own networks: `ave_att`, `ave_dmrn`."""
 
 from pipeline.core.sections import Section
-from pipeline.methods.contract import Method
+from pipeline.methods.contract import Method, both
 from pipeline.methods.settings import CPSP_RELEASE_FULL, CPSP_RELEASE_WEAK, PoolingParams
 
 
@@ -15,11 +15,10 @@ class AVELSettings(Section):
 AVEL = Method(
     label="AVEL",
     settings=AVELSettings,
-    network="models.localization.avel:AVELNet",
+    networks=both("models.localization.avel:AVELNet"),
     terms={"full": ("relevance", "category"), "weak": ("weak_category",)},
     published={
         "full": PoolingParams(pooling="mean", **CPSP_RELEASE_FULL),
         "weak": PoolingParams(pooling="mean", **CPSP_RELEASE_WEAK),
     },
-    weak_background_clips=True,
 )

@@ -1,7 +1,7 @@
 """AVSDN (Lin et al., Dual-modality Seq2Seq Network for Audio-visual Event Localization, ICASSP 2019)."""
 
 from pipeline.core.sections import Section
-from pipeline.methods.contract import Method
+from pipeline.methods.contract import Method, both
 from pipeline.methods.settings import CPSP_RELEASE_FULL, CPSP_RELEASE_WEAK, PoolingParams
 
 
@@ -15,7 +15,7 @@ class AVSDNSettings(Section):
 AVSDN = Method(
     label="AVSDN",
     settings=AVSDNSettings,
-    network="models.localization.avsdn:AVSDNNet",
+    networks=both("models.localization.avsdn:AVSDNNet"),
     terms={"full": ("relevance", "category"), "weak": ("weak_category",)},
     published={
         "full": PoolingParams(pooling="mean", **CPSP_RELEASE_FULL),

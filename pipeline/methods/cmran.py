@@ -3,29 +3,49 @@
 from typing import Any
 
 from pipeline.core.sections import Section
-from pipeline.methods.contract import Method
-from pipeline.methods.settings import CPSP_RELEASE_FULL, CPSP_RELEASE_WEAK, ScheduleParams, Supervision
+from pipeline.methods.contract import Method, both
+from pipeline.methods.recipe import Recipe
+from pipeline.methods.settings import ScheduleParams
 
 
-class CMRANParams(ScheduleParams):
-    """CMRAN, in either supervision: no losses of its own."""
+class CMRANFullParams(ScheduleParams):
+    """CMRAN with a label per segment: no losses of its own."""
 
-    def network_settings(self, supervision: Supervision) -> dict[str, Any]:
+    def network_settings(self, recipe: Recipe) -> dict[str, Any]:
+        """Return the settings that shape the network."""
+        return {"interaction_heads": 4, "background_class": recipe.background_class}
+
+
+class CMRANWeakParams(ScheduleParams):
+    """CMRAN with one category per clip: no losses of its own."""
+
+    def network_settings(self, recipe: Recipe) -> dict[str, Any]:
         """Return the settings that shape the network; the release has fewer heads under weak supervision."""
-        return {"interaction_heads": 4 if supervision == "full" else 2}
+        return {"interaction_heads": 2, "background_class": recipe.background_class}
 
 
 class CMRANSettings(Section):
     """CMRAN."""
 
-    full: CMRANParams
-    weak: CMRANParams
+    full: CMRANFullParams
+    weak: CMRANWeakParams
 
+
+_SCHEDULE: dict[str, Any] = {
+    "batch_size": 32,
+    "num_epochs": 200,
+    "learning_rate": 0.0005,
+    "learning_rate_factor": 0.5,
+}
 
 CMRAN = Method(
     label="CMRAN",
     settings=CMRANSettings,
-    network="models.localization.cmran:CMRANNet",
+    networks=both("models.localization.cmran:CMRANNet"),
     terms={"full": ("relevance", "category"), "weak": ("weak_category",)},
-    published={"full": CMRANParams(**CPSP_RELEASE_FULL), "weak": CMRANParams(**CPSP_RELEASE_WEAK)},
+    published={
+        "full": CMRANFullParams(milestones=[10, 20, 30], max_gradient_norm=0.1, **_SCHEDULE),
+        "weak": CMRANWeakParams(milestones=[5, 20, 40], max_gradient_norm=0.5, **_SCHEDULE),
+    },
+    recipes={"weak": Recipe(background_clips=True, background_class=True)},
 )

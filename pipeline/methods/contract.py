@@ -1,15 +1,16 @@
-"""The description of a method: its settings, its network, and the terms of its objective under either supervision.
+"""The description of a method: its settings, its networks, its objective and its authors' recipe, by supervision.
 
 A method is a file in this folder, a network in :mod:`models.localization` (its own or a shared one), a line in
-:mod:`pipeline.methods.registry`, a block in each ``data/*/preset.yaml`` and a parity test. A method gives its network
+:mod:`pipeline.methods.registry`, a block in each ``data/*/preset.yaml`` and a parity test. A method gives its networks
 and terms by name, so that a stage that only validates params does not import torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.core.references import module_of
 from pipeline.core.sections import Section
+from pipeline.methods.recipe import COMMON, Recipe, RecipeName
 from pipeline.methods.settings import ScheduleParams, Supervision
 
 
@@ -22,27 +23,45 @@ class Method:
     label : str
         Its name in tables.
     settings : type of Section
-        Its block of ``train``: a section `full` and a section `weak`.
-    network : str
-        Reference to the network's class, see :mod:`pipeline.core.references`. It is built from an
+        Its block of ``train``: a section `full`, a section `weak`, or both.
+    networks : mapping of str to str
+        References to the network's class by supervision, see :mod:`pipeline.core.references`. It is built from an
         :class:`pipeline.training.networks.InputShape`, spread out, and the settings' ``network_settings``.
     terms : mapping of str to tuple of str
         Terms of the objective by supervision: names in :data:`pipeline.training.terms.TERMS`. A term of weight 0 is not
         computed.
     published : mapping of str to ScheduleParams
         Settings by supervision, of the authors' release, or of the release whose table lists the method.
-    weak_background_clips : bool, optional
-        Whether the method's authors add clips of background alone to weak training.
+    recipes : mapping of str to Recipe, optional
+        The authors' conduct of training by supervision, where it is another than that of the CPSP release.
     """
 
     label: str
     settings: type[Section]
-    network: str
+    networks: Mapping[Supervision, str]
     terms: Mapping[Supervision, tuple[str, ...]]
     published: Mapping[Supervision, ScheduleParams]
-    weak_background_clips: bool = False
+    recipes: Mapping[Supervision, Recipe] = field(default_factory=dict)
 
     @property
-    def modules(self) -> tuple[str, str]:
-        """The modules whose code is the method: the one that declares it, and that of its network."""
-        return self.settings.__module__, module_of(self.network)
+    def supervisions(self) -> tuple[Supervision, ...]:
+        """The supervisions that it can be trained under, full first."""
+        return tuple(self.networks)
+
+    @property
+    def needs_event_shares(self) -> bool:
+        """Whether weak training needs the share of each clip's segments that hold its event."""
+        return "class_share" in self.terms.get("weak", ())
+
+    def modules(self, supervision: Supervision) -> tuple[str, str]:
+        """Return the modules whose code is the method: the one that declares it, and that of its network."""
+        return self.settings.__module__, module_of(self.networks[supervision])
+
+    def recipe(self, supervision: Supervision, name: RecipeName) -> Recipe:
+        """Return the conduct of training: the authors', or the one that all methods share."""
+        return self.recipes.get(supervision, COMMON) if name == "authors" else COMMON
+
+
+def both(reference: str) -> dict[Supervision, str]:
+    """Return the networks of a method that has one for either supervision."""
+    return {"full": reference, "weak": reference}

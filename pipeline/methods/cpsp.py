@@ -9,8 +9,8 @@ from typing import Self
 from pydantic import model_validator
 
 from pipeline.core.sections import Section, contradiction
-from pipeline.methods.contract import Method
-from pipeline.methods.psp import PSPFullParams
+from pipeline.methods.contract import Method, both
+from pipeline.methods.psp_cpsp import PSPFullParams
 from pipeline.methods.settings import (
     CPSP_RELEASE_FULL,
     CPSP_RELEASE_WEAK,
@@ -51,7 +51,7 @@ class CPSPSettings(Section):
 CPSP = Method(
     label="CPSP",
     settings=CPSPSettings,
-    network="models.localization.psp:PSPNet",
+    networks=both("models.localization.psp:PSPNet"),
     terms={
         "full": ("relevance", "category", "avpsp", "spsa", "vpsa"),
         "weak": ("weak_category", "vpsa"),
@@ -62,13 +62,13 @@ CPSP = Method(
             pooling="mean",
             avpsp=AvpspParams(weight=100.0),
             spsa=SpsaParams(weight=0.01, form="released", temperature=0.6),
-            vpsa=VpsaParams(weight=1.0, form="triplet", margin=0.2, num_negatives=3, ratio=0.9, eta=0.2),
+            vpsa=VpsaParams(weight=1.0, form="triplet", margin=0.2, num_negatives=3, ratio=0.9, eta=0.1),
             **CPSP_RELEASE_FULL,
         ),
         "weak": CPSPWeakParams(
             tau=0.095,
             pooling="mean",
-            vpsa=VpsaParams(weight=1.0, form="triplet", margin=0.6, num_negatives=4, ratio=0.9, eta=0.2),
+            vpsa=VpsaParams(weight=1.0, form="triplet", margin=0.6, num_negatives=4, ratio=0.9, eta=0.1),
             **CPSP_RELEASE_WEAK,
         ),
     },

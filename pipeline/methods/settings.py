@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from pipeline.core.sections import Count, Fraction, NonNegative, Positive, Section
+from pipeline.methods.recipe import Recipe
 
 Supervision = Literal["full", "weak"]
 
 
-class ScheduleParams(Section):
-    """The schedule, which every method has in either supervision."""
+class Schedule(Section):
+    """The schedule of the optimiser; `milestones` are epochs after which the learning rate falls."""
 
     batch_size: Count
     num_epochs: Count
@@ -26,9 +27,21 @@ class ScheduleParams(Section):
             raise ValueError("increasing epochs, each once")
         return milestones
 
-    def network_settings(self, supervision: Supervision) -> dict[str, Any]:
+
+class ScheduleParams(Schedule):
+    """The settings that every method has in either supervision: its authors' schedule."""
+
+    @property
+    def milestones_are_steps(self) -> bool:
+        """Whether `milestones` count steps of the optimiser instead of epochs."""
+        return False
+
+    def network_settings(self, recipe: Recipe) -> dict[str, Any]:
         """Return the settings that shape the network, as JSON-like values, which a checkpoint holds."""
         return {}
+
+    def begin_epoch(self, network: Any, epoch: int) -> None:
+        """Tell the network that an epoch of training begins, the first being 1; few networks ask."""
 
 
 class PoolingParams(ScheduleParams):
@@ -36,9 +49,9 @@ class PoolingParams(ScheduleParams):
 
     pooling: Literal["mean", "max"]
 
-    def network_settings(self, supervision: Supervision) -> dict[str, Any]:
+    def network_settings(self, recipe: Recipe) -> dict[str, Any]:
         """Return the settings that shape the network."""
-        return {**super().network_settings(supervision), "pooling": self.pooling}
+        return {**super().network_settings(recipe), "pooling": self.pooling}
 
 
 class PropagationParams(PoolingParams):
@@ -46,15 +59,21 @@ class PropagationParams(PoolingParams):
 
     tau: Fraction
 
-    def network_settings(self, supervision: Supervision) -> dict[str, Any]:
+    def network_settings(self, recipe: Recipe) -> dict[str, Any]:
         """Return the settings that shape the network."""
-        return {**super().network_settings(supervision), "tau": self.tau}
+        return {**super().network_settings(recipe), "tau": self.tau}
 
 
 class AvpspParams(Section):
     """L_avpsp, the pair-similarity loss between the modalities of one segment."""
 
     weight: NonNegative
+
+
+class EventShareParams(AvpspParams):
+    """L_avpsp as PSP's own release has it: targets of the batch alone, or with what earlier batches left behind."""
+
+    targets: Literal["intended", "released"]
 
 
 class SpsaParams(Section):

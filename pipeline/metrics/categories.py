@@ -23,7 +23,7 @@ class CategoryScores:
     segment_accuracy : float or None
         Percent of those segments that are predicted so.
     category_accuracy : float or None
-        Percent of those clips whose largest category logit is the category; None for background.
+        Percent of those clips whose largest category score is the category; None for background.
     """
 
     category: int
@@ -33,14 +33,14 @@ class CategoryScores:
     category_accuracy: float | None
 
 
-def category_accuracy(category_logits: np.ndarray, truth: np.ndarray) -> float:
-    """Return the percentage of clips with an event whose largest category logit is the event's category.
+def category_accuracy(category_scores: np.ndarray, truth: np.ndarray) -> float:
+    """Return the percentage of clips with an event whose largest category score is the event's category.
 
     Clips that are background throughout have no category and do not count; if all are, the score is 0.
 
     Parameters
     ----------
-    category_logits : np.ndarray, shape (N, C), float
+    category_scores : np.ndarray, shape (N, C), float
     truth : np.ndarray, shape (N, T), int
         At most one category in a clip.
 
@@ -49,19 +49,19 @@ def category_accuracy(category_logits: np.ndarray, truth: np.ndarray) -> float:
     ValueError
         If the arrays do not fit each other, or a clip holds two categories.
     """
-    require_logits("category_logits", category_logits, "(N, C)")
-    category = clip_categories(truth, num_categories=category_logits.shape[1])
-    if len(category) != len(category_logits):
+    require_logits("category_scores", category_scores, "(N, C)")
+    category = clip_categories(truth, num_categories=category_scores.shape[1])
+    if len(category) != len(category_scores):
         raise ValueError(
             explain(
-                "category_logits",
+                "category_scores",
                 expected=f"{len(category)} clips, as truth has",
-                found=len(category_logits),
+                found=len(category_scores),
                 remedy="score predictions and annotations of the same clips",
             )
         )
-    has_event = category < category_logits.shape[1]
-    right = has_event & (category_logits.argmax(axis=1) == category)
+    has_event = category < category_scores.shape[1]
+    right = has_event & (category_scores.argmax(axis=1) == category)
     return percent(int(right.sum()), int(has_event.sum())) or 0.0
 
 
@@ -120,13 +120,13 @@ def confusion_matrix(predicted: np.ndarray, truth: np.ndarray, *, num_categories
     return np.bincount(pairs, minlength=size * size).reshape(size, size)
 
 
-def per_category(predicted: np.ndarray, category_logits: np.ndarray, truth: np.ndarray) -> tuple[CategoryScores, ...]:
+def per_category(predicted: np.ndarray, category_scores: np.ndarray, truth: np.ndarray) -> tuple[CategoryScores, ...]:
     """Return the scores of every category in class order, and of background last.
 
     Parameters
     ----------
     predicted : np.ndarray, shape (N, T), int
-    category_logits : np.ndarray, shape (N, C), float
+    category_scores : np.ndarray, shape (N, C), float
     truth : np.ndarray, shape (N, T), int
         At most one category in a clip.
 
@@ -139,11 +139,11 @@ def per_category(predicted: np.ndarray, category_logits: np.ndarray, truth: np.n
     ValueError
         If the arrays do not fit each other, or a clip holds two categories.
     """
-    category_accuracy(category_logits, truth)
-    num_categories = category_logits.shape[1]
+    category_accuracy(category_scores, truth)
+    num_categories = category_scores.shape[1]
     confusion = confusion_matrix(predicted, truth, num_categories=num_categories)
     clip_category = clip_categories(truth, num_categories=num_categories)
-    right = clip_category == category_logits.argmax(axis=1)
+    right = clip_category == category_scores.argmax(axis=1)
     num_clips = np.bincount(clip_category, minlength=num_categories + 1)
     num_right = np.bincount(clip_category[right], minlength=num_categories + 1)
     rows = []

@@ -45,8 +45,8 @@ def validate_logits(event_logits: np.ndarray, category_logits: np.ndarray) -> No
     Parameters
     ----------
     event_logits : np.ndarray, shape (N, T), float
-    category_logits : np.ndarray, shape (N, C), float
-        N, T and C positive; no NaN.
+    category_logits : np.ndarray, shape (N, K), float
+        N, T and K positive; no NaN.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def validate_logits(event_logits: np.ndarray, category_logits: np.ndarray) -> No
         If an array has another shape or type, they hold different numbers of clips, or a value is NaN.
     """
     require_logits("event_logits", event_logits, "(N, T)")
-    require_logits("category_logits", category_logits, "(N, C)")
+    require_logits("category_logits", category_logits, "(N, K)")
     if len(event_logits) != len(category_logits):
         raise ValueError(
             explain(
@@ -67,9 +67,13 @@ def validate_logits(event_logits: np.ndarray, category_logits: np.ndarray) -> No
 
 
 def predict_segments(
-    event_logits: np.ndarray, category_logits: np.ndarray, *, valid: np.ndarray | None = None
+    event_logits: np.ndarray,
+    category_logits: np.ndarray,
+    *,
+    num_categories: int | None = None,
+    valid: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the predicted label of every segment.
+    """Return the label of every segment by the gated rule: background, or the class that all segments of a clip share.
 
     The sigmoid is evaluated in double precision, where that of 1e-17 is exactly 0.5: such a segment is background.
     Of equally large category logits the first counts.
@@ -78,7 +82,11 @@ def predict_segments(
     ----------
     event_logits : np.ndarray, shape (N, T), float
         Positive where the segment rather holds an event.
-    category_logits : np.ndarray, shape (N, C), float
+    category_logits : np.ndarray, shape (N, K), float
+        Of the categories, and behind them of background where the network has a class for it: a clip whose class is
+        background has no event, whatever its segments' relevance.
+    num_categories : int, optional
+        C, by default K: no class for background.
     valid : np.ndarray, shape (N, T), bool, optional
         Where both modalities have media; other segments are background. By default everywhere.
 
@@ -96,18 +104,60 @@ def predict_segments(
     --------
     >>> predict_segments(np.array([[-2.0, 0.0, 0.1, 3.0]]), np.array([[0.2, 0.9, 0.1]]))
     array([[3, 3, 1, 1]])
+    >>> predict_segments(np.array([[-2.0, 3.0]]), np.array([[0.2, 0.1, 0.9]]), num_categories=2)
+    array([[2, 2]])
     """
     validate_logits(event_logits, category_logits)
-    background = category_logits.shape[1]
+    background = category_logits.shape[1] if num_categories is None else num_categories
     logits = event_logits.astype(np.float64)
     probability = 1.0 / (1.0 + np.exp(-np.abs(logits)))
     foreground = (logits > 0) & (probability > EVENT_THRESHOLD)
-    if valid is not None:
-        require_mask(valid, event_logits.shape)
-        foreground &= valid
     category = category_logits.argmax(axis=1)[:, np.newaxis]
     predicted: np.ndarray = np.where(foreground, category, background).astype(np.int64)
-    return predicted
+    return predicted if valid is None else mask_labels(predicted, valid, num_categories=background)
+
+
+def predict_classes(segment_logits: np.ndarray, *, valid: np.ndarray | None = None) -> np.ndarray:
+    """Return the label of every segment where each has a class of its own: the largest logit, the first of equal ones.
+
+    Parameters
+    ----------
+    segment_logits : np.ndarray, shape (N, T, C + 1), float
+        Of the categories and, last, of background.
+    valid : np.ndarray, shape (N, T), bool, optional
+        As in :func:`predict_segments`.
+
+    Returns
+    -------
+    np.ndarray, shape (N, T), int64
+        Categories, with C for background.
+
+    Raises
+    ------
+    ValueError
+        If an array has another shape or type, or a logit is NaN.
+
+    Examples
+    --------
+    >>> predict_classes(np.array([[[0.2, 0.9, 0.1], [0.0, 0.1, 0.3]]]))
+    array([[1, 2]])
+    """
+    require_logits("segment_logits", segment_logits, "(N, T, C + 1)")
+    predicted: np.ndarray = segment_logits.argmax(axis=2).astype(np.int64)
+    return predicted if valid is None else mask_labels(predicted, valid, num_categories=segment_logits.shape[2] - 1)
+
+
+def mask_labels(labels: np.ndarray, valid: np.ndarray, *, num_categories: int) -> np.ndarray:
+    """Return labels (N, T) with background, C, wherever a modality has no media.
+
+    Raises
+    ------
+    ValueError
+        If `valid` is no array of booleans of the labels' shape.
+    """
+    require_mask(valid, labels.shape)
+    masked: np.ndarray = np.where(valid, labels, num_categories)
+    return masked
 
 
 def require_labels(name: str, labels: np.ndarray, num_categories: int | None) -> None:
@@ -142,18 +192,18 @@ def require_labels(name: str, labels: np.ndarray, num_categories: int | None) ->
 
 
 def require_logits(name: str, logits: np.ndarray, axes: str) -> None:
-    """Refuse, as `name`, what is no array of two axes, called `axes`, of floating-point numbers.
+    """Refuse, as `name`, what is no array of floating-point numbers with these axes, such as ``(N, T)``.
 
     Raises
     ------
     ValueError
         If shape or type is another, or a value is NaN.
     """
-    if not isinstance(logits, np.ndarray) or logits.ndim != 2 or logits.size == 0:
+    if not isinstance(logits, np.ndarray) or logits.ndim != axes.count(",") + 1 or logits.size == 0:
         raise ValueError(
             explain(
                 name,
-                expected=f"shape {axes}, both positive",
+                expected=f"shape {axes}, all positive",
                 found=f"shape {np.shape(logits)}",
                 remedy="pass an array with a row per clip, also for a single one",
             )

@@ -1,8 +1,12 @@
 """Scores of audio-visual event localization.
 
-A clip of T segments shows one category, or none, in some of its segments; the rest is background. A network gives
-an event logit per segment and category logits per clip; a segment is predicted background when
-``sigmoid(event logit) <= 0.5``, else the category of the clip's largest category logit.
+A clip of T segments shows one category, or none, in some of its segments; the rest is background. Labels follow from
+a network's answers by one of two rules:
+
+- *gated* (most methods): an event logit per segment and category logits per clip; a segment is background when
+  ``sigmoid(event logit) <= 0.5``, else the clip's largest category logit decides. Where background is a class of its
+  own (weak CMRAN and CMBS as released) that logit may be background's.
+- *per segment* (AVE's own networks, PSP of 2021): logits of C + 1 classes per segment; the largest decides.
 
 Conventions
 -----------
@@ -22,20 +26,20 @@ Metrics
 - :func:`pipeline.metrics.events.event_f1`: whether events are found as a whole, after Tian et al., "Unified
   multisensory perception: weakly supervised audio-visual video parsing", ECCV 2020, counted over the split.
 
-What the scores are of, labels of segments, :mod:`pipeline.metrics.labels` makes of a network's outputs.
+What the scores are of, labels of segments, :mod:`pipeline.metrics.labels` makes of a network's outputs by either rule.
 """
 
 import numpy as np
 
 from pipeline.metrics.categories import category_accuracy
 from pipeline.metrics.events import event_f1
-from pipeline.metrics.labels import predict_segments, validate
+from pipeline.metrics.labels import mask_labels, validate
 from pipeline.metrics.segments import background_share, masked_segment_share, segment_accuracy
 
 
 def evaluate(
-    event_logits: np.ndarray,
-    category_logits: np.ndarray,
+    labels: np.ndarray,
+    category_scores: np.ndarray,
     truth: np.ndarray,
     *,
     valid: np.ndarray | None = None,
@@ -44,8 +48,10 @@ def evaluate(
 
     Parameters
     ----------
-    event_logits : np.ndarray, shape (N, T), float
-    category_logits : np.ndarray, shape (N, C), float
+    labels : np.ndarray, shape (N, T), int
+        Predicted labels in 0 … C, by either rule.
+    category_scores : np.ndarray, shape (N, C), float
+        Of the clip's category: the largest is the prediction.
     truth : np.ndarray, shape (N, T), int
         Labels in 0 … C, at most one category in a clip.
     valid : np.ndarray, shape (N, T), bool, optional
@@ -60,14 +66,14 @@ def evaluate(
     Raises
     ------
     ValueError
-        If an array does not fit the others, a logit is NaN, a label is out of range, or a clip holds two categories.
+        If an array does not fit the others, a score is NaN, a label is out of range, or a clip holds two categories.
     """
-    predicted = predict_segments(event_logits, category_logits, valid=valid)
-    num_categories = category_logits.shape[1]
+    num_categories = category_scores.shape[1]
+    predicted = labels if valid is None else mask_labels(labels, valid, num_categories=num_categories)
     validate(predicted, truth, num_categories=num_categories)
     return {
         "segment_accuracy": segment_accuracy(predicted, truth),
-        "category_accuracy": category_accuracy(category_logits, truth),
+        "category_accuracy": category_accuracy(category_scores, truth),
         "event_f1": event_f1(predicted, truth, num_categories=num_categories),
         "background_share": background_share(truth, num_categories=num_categories),
         "masked_segment_share": 0.0 if valid is None else masked_segment_share(valid),

@@ -22,8 +22,9 @@ from pipeline.core.sections import (
     contradiction,
     load_section,
 )
+from pipeline.methods.recipe import Recipe, RecipeName
 from pipeline.methods.registry import METHODS
-from pipeline.methods.settings import ScheduleParams, Supervision
+from pipeline.methods.settings import Schedule, ScheduleParams, Supervision
 
 if TYPE_CHECKING:
     BackboneName = str
@@ -106,22 +107,58 @@ class WeakParams(Section):
     background_clips: Literal["auto", True, False]
 
 
+class CommonParams(Section):
+    """The schedule that the common recipe has for every method."""
+
+    full: Schedule
+    weak: Schedule
+
+
 class _TrainParams(Section):
-    """The method, its supervision, and the settings of every method under either supervision."""
+    """The method, its supervision and recipe, and the settings of every method under either supervision."""
 
     method: MethodName
     supervision: Supervision
+    recipe: RecipeName
+    initialisation: Literal["released", "xavier"]
     seed: Seed
     num_seeds: Count
     device: Device
     precision: Literal["float32", "bfloat16", "float64"]
     cache: Literal["auto", "gpu", "ram", "stream"]
     weak: WeakParams
+    common: CommonParams
+
+    @model_validator(mode="after")
+    def _method_has_the_supervision(self) -> Self:
+        supervisions = METHODS[self.method].supervisions
+        if self.supervision not in supervisions:
+            expected = f"{' or '.join(supervisions)}: {self.method} has no other form"
+            raise contradiction(("supervision",), expected=expected, found=self.supervision)
+        return self
+
+    @property
+    def schedule_block(self) -> str:
+        """The key, inside of ``train``, under which the schedule stands that is trained with."""
+        return f"{self.method if self.recipe == 'authors' else 'common'}.{self.supervision}"
 
     @property
     def settings(self) -> ScheduleParams:
-        """The settings of the method and supervision that are trained."""
-        return cast(ScheduleParams, getattr(getattr(self, self.method), self.supervision))
+        """The settings of the method and supervision that are trained, with the schedule of the recipe."""
+        own = cast(ScheduleParams, getattr(getattr(self, self.method), self.supervision))
+        if self.recipe == "authors":
+            return own
+        return own.model_copy(update=dict(getattr(self.common, self.supervision)))
+
+    @property
+    def milestones_are_steps(self) -> bool:
+        """Whether the learning rate falls after steps of the optimiser instead of epochs."""
+        return self.recipe == "authors" and self.settings.milestones_are_steps
+
+    @property
+    def conduct(self) -> Recipe:
+        """What surrounds the optimisation: the authors' conduct, or the common one."""
+        return METHODS[self.method].recipe(self.supervision, self.recipe)
 
 
 if TYPE_CHECKING:

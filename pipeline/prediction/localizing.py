@@ -15,14 +15,14 @@ from pipeline.features.contract import Extractor
 from pipeline.features.decoding import Decoder, Prepared
 from pipeline.media.container import size_in_bytes
 from pipeline.media.segments import segment_valid
-from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.labels import mask_labels
 from pipeline.prediction.decoding import WindowFrameDecoder, WindowPatchDecoder
 from pipeline.prediction.events import Segment, VideoPrediction
 from pipeline.prediction.network import Model
 from pipeline.prediction.windows import count_segments, window_of_segments, window_starts
 from pipeline.store.manifest import BACKGROUND, VideoFile
 from pipeline.training.dataset import ClipBatch
-from pipeline.training.inference import ARITHMETIC, PREDICTION_BATCH_SIZE, localize, reproducible
+from pipeline.training.inference import ARITHMETIC, PREDICTION_BATCH_SIZE, decide, localize, reproducible
 
 BLOCK_BYTES = 1 << 29
 """Of pictures that are decoded before the network sees them."""
@@ -45,10 +45,14 @@ class _Features:
 
 @dataclass(frozen=True)
 class _Answers:
-    """What the network says about W windows: logits (W, T) and (W, C), attention (W, T, P), validity (W, T) each."""
+    """The decisions about W windows.
 
-    event_logits: np.ndarray
-    category_logits: np.ndarray
+    Labels, relevance and the validity of either modality are (W, T), category scores (W, C), attention (W, T, P).
+    """
+
+    labels: np.ndarray
+    relevance: np.ndarray
+    category_scores: np.ndarray
     attention: np.ndarray
     visual_valid: np.ndarray
     audio_valid: np.ndarray
@@ -161,9 +165,11 @@ def _judge(model: Model, visual: _Features, audio: _Features) -> _Answers:
     """Run the network over the windows that have both modalities; the answers about others are zero."""
     arithmetic = ARITHMETIC[model.checkpoint.precision]
     num_windows, num_segments = visual.valid.shape
+    num_categories = len(model.checkpoint.categories)
     answers = _Answers(
+        np.full((num_windows, num_segments), num_categories),
         np.zeros((num_windows, num_segments)),
-        np.zeros((num_windows, len(model.checkpoint.categories))),
+        np.zeros((num_windows, num_categories)),
         np.zeros((num_windows, num_segments, model.checkpoint.num_positions), np.float32),
         visual.valid,
         audio.valid,
@@ -178,8 +184,10 @@ def _judge(model: Model, visual: _Features, audio: _Features) -> _Answers:
             )
             batch = ClipBatch(of_visual, of_audio, torch.zeros(len(chosen), dtype=torch.int64))
             output = localize(model.network, batch, arithmetic)
-            answers.event_logits[chosen] = output.event_logits.double().cpu().numpy()
-            answers.category_logits[chosen] = output.category_logits.double().cpu().numpy()
+            decided = decide(output, num_categories)
+            answers.labels[chosen] = decided.labels
+            answers.relevance[chosen] = decided.relevance
+            answers.category_scores[chosen] = decided.category_scores
             answers.attention[chosen] = output.attention.float().cpu().numpy()
     return answers
 
@@ -189,23 +197,22 @@ def _segments(
 ) -> tuple[Segment, ...]:
     """Return the segments, each from a position in a window."""
     both = answers.visual_valid & answers.audio_valid
-    predicted = predict_segments(answers.event_logits, answers.category_logits, valid=both)
-    relevance = torch.sigmoid(torch.from_numpy(answers.event_logits)).numpy()
-    probability = torch.softmax(torch.from_numpy(answers.category_logits), dim=1).numpy()
+    predicted = mask_labels(answers.labels, both, num_categories=len(categories))
+    probability = torch.softmax(torch.from_numpy(answers.category_scores), dim=1).numpy()
     names = [*categories, BACKGROUND]
     covered = answers.is_covered
     segments = []
     for number, place in enumerate(zip(window.tolist(), position.tolist(), strict=True)):
         of = place[0]
         is_covered = bool(covered[of])
-        most_probable = int(answers.category_logits[of].argmax())
+        most_probable = int(answers.category_scores[of].argmax())
         valid = {"visual": answers.visual_valid[place], "audio": answers.audio_valid[place]}
         segments.append(
             Segment(
                 start_seconds=number * seconds,
                 end_seconds=(number + 1) * seconds,
                 prediction=names[predicted[place]],
-                relevance=float(relevance[place]) if is_covered else None,
+                relevance=float(answers.relevance[place]) if is_covered else None,
                 category=names[most_probable] if is_covered else None,
                 category_probability=float(probability[of, most_probable]) if is_covered else None,
                 missing=tuple(modality for modality, is_valid in valid.items() if not is_valid),

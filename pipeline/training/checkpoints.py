@@ -83,7 +83,7 @@ def new_checkpoint(params: TrainParams, dataset: Dataset) -> Checkpoint:
     return Checkpoint(
         method=params.method,
         supervision=params.supervision,
-        network=params.settings.network_settings(params.supervision),
+        network=params.settings.network_settings(params.conduct),
         categories=list(dataset.categories),
         visual_channels=visual_channels,
         num_positions=math.prod(map_shape),
@@ -106,7 +106,7 @@ def build_network(checkpoint: Checkpoint) -> nn.Module:
         num_positions=checkpoint.num_positions,
         audio_features=checkpoint.audio_features,
     )
-    return network_of(checkpoint.method, shape, checkpoint.network)
+    return network_of(checkpoint.method, checkpoint.supervision, shape, checkpoint.network)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, state: dict[str, Tensor]) -> None:

@@ -1,6 +1,7 @@
 """Inference: a network is run over clips in the precision it was trained in, and the same way each time."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.localization.answers import Localization
+from models.localization.answers import GatedLocalization, Localization, SegmentLocalization
+from pipeline.core.errors import TrainingError, explain
 from pipeline.core.precision import exact_float32
+from pipeline.metrics.labels import predict_classes, predict_segments
 from pipeline.training.dataset import ClipBatch, Clips
 from pipeline.training.loading import FeatureStore
 
@@ -36,19 +39,25 @@ ARITHMETIC = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """The answers of a network about the clips of a split.
+    """The decisions of a network about the clips of a split, whichever rule its answers are read by.
 
     Attributes
     ----------
-    event_logits : np.ndarray, shape (N, T), float64
-    category_logits : np.ndarray, shape (N, C), float64
+    labels : np.ndarray, shape (N, T), int64
+        Category of each segment, C for background; where a modality has no media the caller makes it background.
+    relevance : np.ndarray, shape (N, T), float64
+        Probability that the segment holds an event: the sigmoid of the event logit, or one less that of background.
+    category_scores : np.ndarray, shape (N, C), float64
+        Logits of the clip's category: as the network gives them, or the logarithm of each category's mean probability
+        over the segments.
     maps : dict of str to np.ndarray, float16
         The steps that led there, where they were asked for: ``attention`` (N, T, P) of every network; of networks that
         propagate, also the matrices (N, T, T) that :data:`MATRICES` names.
     """
 
-    event_logits: np.ndarray
-    category_logits: np.ndarray
+    labels: np.ndarray
+    relevance: np.ndarray
+    category_scores: np.ndarray
     maps: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -110,27 +119,78 @@ def predict_each(
         network.eval()
     for batch in store.batches(clips, batches):
         for number, network in enumerate(networks):
-            parts[number].append(_outputs(localize(network, batch, arithmetic), with_maps=number < num_with_maps))
+            answer = localize(network, batch, arithmetic)
+            parts[number].append(decide(answer, clips.num_categories, with_maps=number < num_with_maps))
     return [_joined(of_network) for of_network in parts]
 
 
-def _outputs(answer: Localization, *, with_maps: bool) -> Outputs:
-    maps = {}
-    if with_maps:
-        propagation = getattr(answer, "propagation", None)
-        maps = {"attention": answer.attention}
-        if propagation is not None:
-            maps |= {name: getattr(propagation, name) for name in MATRICES}
-    return Outputs(
-        answer.event_logits.double().cpu().numpy(),
-        answer.category_logits.double().cpu().numpy(),
-        {name: value.half().cpu().numpy() for name, value in maps.items()},
-    )
+def decide(answer: Localization, num_categories: int, *, with_maps: bool = False) -> Outputs:
+    """Return what a network's answer means, by the rule of its kind.
+
+    Parameters
+    ----------
+    answer : Localization
+    num_categories : int
+        C.
+    with_maps : bool, optional
+        Whether to keep attention and connections.
+
+    Raises
+    ------
+    TrainingError
+        If an answer is infinite or NaN.
+    """
+    if isinstance(answer, GatedLocalization):
+        decisions = _decide_gated(answer, num_categories)
+    else:
+        assert isinstance(answer, SegmentLocalization)
+        decisions = _decide_per_segment(answer)
+    return dataclasses.replace(decisions, maps=_maps(answer)) if with_maps else decisions
+
+
+def _decide_gated(answer: GatedLocalization, num_categories: int) -> Outputs:
+    event_logits, category_logits = _numbers(answer.event_logits), _numbers(answer.category_logits)
+    labels = predict_segments(event_logits, category_logits, num_categories=num_categories)
+    relevance = torch.sigmoid(torch.from_numpy(event_logits)).numpy()
+    return Outputs(labels, relevance, category_logits[:, :num_categories])
+
+
+def _decide_per_segment(answer: SegmentLocalization) -> Outputs:
+    segment_logits = _numbers(answer.segment_logits)
+    log_probabilities = torch.log_softmax(torch.from_numpy(segment_logits), dim=2)
+    of_categories = log_probabilities[:, :, :-1]
+    # Logarithms until the end: a category that no segment shows any sign of still has a finite score.
+    scores = of_categories.logsumexp(dim=1) - math.log(of_categories.shape[1])
+    relevance = of_categories.logsumexp(dim=2).exp().clamp(max=1.0)
+    return Outputs(predict_classes(segment_logits), relevance.numpy(), scores.numpy())
+
+
+def _numbers(tensor: Tensor) -> np.ndarray:
+    values: np.ndarray = tensor.double().cpu().numpy()
+    if not np.isfinite(values).all():
+        raise TrainingError(
+            explain(
+                "answers of the network",
+                expected="finite numbers",
+                found="infinity or NaN",
+                remedy="lower the learning rate, and train again",
+            )
+        )
+    return values
+
+
+def _maps(answer: Localization) -> dict[str, np.ndarray]:
+    maps = {"attention": answer.attention}
+    propagation = getattr(answer, "propagation", None)
+    if propagation is not None:
+        maps |= {name: getattr(propagation, name) for name in MATRICES}
+    return {name: value.half().cpu().numpy() for name, value in maps.items()}
 
 
 def _joined(parts: Sequence[Outputs]) -> Outputs:
     return Outputs(
-        np.concatenate([part.event_logits for part in parts]),
-        np.concatenate([part.category_logits for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.relevance for part in parts]),
+        np.concatenate([part.category_scores for part in parts]),
         {name: np.concatenate([part.maps[name] for part in parts]) for name in parts[0].maps},
     )

@@ -26,12 +26,13 @@ from torch.optim.lr_scheduler import MultiStepLR
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from models.localization.initialisation import init_xavier
 from pipeline.core.devices import describe_device
 from pipeline.core.errors import TrainingError, explain
 from pipeline.core.files import atomic_write, locked, scratch_folder, write_csv
 from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.methods.registry import METHODS
-from pipeline.metrics.labels import predict_segments
+from pipeline.metrics.labels import mask_labels
 from pipeline.metrics.segments import segment_accuracy
 from pipeline.params.schema import TrainParams
 from pipeline.store.manifest import SPLITS
@@ -47,7 +48,8 @@ from pipeline.training.checkpoints import (
 from pipeline.training.dataset import ClipBatch, Clips, Dataset, LabelledClips
 from pipeline.training.inference import ARITHMETIC, localize, predict, reproducible
 from pipeline.training.loading import FeatureStore, choose_cache, open_store
-from pipeline.training.objective import ClipLabels, SegmentLabels, weigh
+from pipeline.training.objective import ClipLabels, SegmentLabels, ShareLabels, Term, weigh
+from pipeline.training.order import draw_batches
 from pipeline.training.terms import terms_of
 
 logger = logging.getLogger(__name__)
@@ -111,8 +113,15 @@ def choose_splits(params: TrainParams, dataset: Dataset) -> Splits:
     """Return the splits as the supervision lets a run see them, with background clips where they are asked for."""
     dataset.require_clips(*SPLITS)
     if params.supervision == "full":
+        if len(dataset.untimed):
+            logger.info("full training leaves out %d clips without times", len(dataset.untimed))
         return Splits(dataset.train, dataset.val, dataset.test)
-    training = dataset.train.without_segment_labels()
+    needs_shares = METHODS[params.method].needs_event_shares
+    training = dataset.train.without_segment_labels(with_event_shares=needs_shares)
+    if needs_shares and len(dataset.untimed):
+        logger.info("%d clips without times are left out: %s needs shares", len(dataset.untimed), params.method)
+    elif len(dataset.untimed):
+        training = training.joined(dataset.untimed)
     wanted = params.weak.background_clips
     if wanted is True and len(dataset.background) == 0:
         raise TrainingError(
@@ -123,7 +132,7 @@ def choose_splits(params: TrainParams, dataset: Dataset) -> Splits:
                 remedy="add them to the data set, or write auto or false",
             )
         )
-    if wanted is True or (wanted == "auto" and METHODS[params.method].weak_background_clips):
+    if wanted is True or (wanted == "auto" and params.conduct.background_clips):
         logger.info("weak training with %d background clips (train.weak.background_clips)", len(dataset.background))
         training = training.joined(dataset.background)
     return Splits(training, dataset.val, dataset.test)
@@ -182,11 +191,14 @@ def _identity(
             "seed": params.seed,
             "precision": params.precision,
             "settings": params.settings.model_dump(),
+            "conduct": asdict(params.conduct),
+            "milestones_are_steps": params.milestones_are_steps,
+            "initialisation": params.initialisation,
             "network": description.network,
             "clips": [_labels(split) for split in (splits.training, splits.val, splits.test)],
             "categories": list(dataset.categories),
             "features": [asdict(folder.index) for folder in (dataset.visual, dataset.audio)],
-            "code": source_fingerprint(__name__, *METHODS[params.method].modules),
+            "code": source_fingerprint(__name__, *METHODS[params.method].modules(params.supervision)),
             "device": device.type,
             "torch": torch.__version__,
         }
@@ -196,7 +208,8 @@ def _identity(
 def _labels(clips: Clips | LabelledClips) -> list[Any]:
     if isinstance(clips, LabelledClips):
         return [*_labels(clips.clips), clips.events.tolist(), clips.truth.tolist(), clips.has_media.tolist()]
-    return [list(clips.clip_ids), clips.categories.tolist()]
+    shares = [] if clips.event_shares is None else [clips.event_shares.tolist()]
+    return [list(clips.clip_ids), clips.categories.tolist(), *shares]
 
 
 def _log(live: Live | None, row: dict[str, float]) -> None:
@@ -222,14 +235,17 @@ class Run:
     ) -> None:
         self.params, self.splits, self.description = params, splits, description
         self.store, self.device = store, device
-        self.settings = params.settings
+        self.settings, self.conduct = params.settings, params.conduct
         self.arithmetic = ARITHMETIC[params.precision]
         self.terms = terms_of(params.method, params.supervision, self.settings)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, tuple[Checkpoint, dict[str, Tensor]]] = {}
         self._path = scratch / "state.pt"
         torch.manual_seed(params.seed)
-        self.network = build_network(description).to(device, self.arithmetic.weights)
+        self.network = build_network(description)
+        if params.initialisation == "xavier":
+            init_xavier(self.network)
+        self.network.to(device, self.arithmetic.weights)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self.settings.learning_rate)
         self.scheduler = MultiStepLR(
             self.optimizer, list(self.settings.milestones), gamma=self.settings.learning_rate_factor
@@ -243,11 +259,11 @@ class Run:
         started = time.perf_counter()
         means = self._descend(number)
         seconds = time.perf_counter() - started
-        self.scheduler.step()
+        if not self.params.milestones_are_steps:
+            self.scheduler.step()
         accuracy = {"val": self._accuracy(self.splits.val, number), "test": self._accuracy(self.splits.test, number)}
         for split, value in accuracy.items():
-            best = self.best.get(split)
-            if best is None or best[0].accuracy is None or value > best[0].accuracy:
+            if self._is_better(split, number, value):
                 description = replace(self.description, epoch=number, selected_on=split, accuracy=value)
                 state = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
                 self.best[split] = description, state
@@ -273,6 +289,15 @@ class Run:
         )
         return row
 
+    def _is_better(self, split: str, number: int, accuracy: float) -> bool:
+        """Tell whether an epoch takes the place of the best one so far; there is always one in the end."""
+        rule, best = self.conduct.selection, self.best.get(split)
+        if not rule.is_candidate(number):
+            return best is None and number == self.settings.num_epochs
+        if best is None or best[0].accuracy is None or (rule.keeps_last and split == "val"):
+            return True
+        return accuracy >= best[0].accuracy if rule.takes_later else accuracy > best[0].accuracy
+
     def save(self) -> None:
         """Write the state to scratch, atomically."""
         state = {
@@ -280,6 +305,7 @@ class Run:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "terms": {term.name: term.state for term in self.terms},
             "generators": _generator_states(self.device),
             "best": {split: (asdict(description), weights) for split, (description, weights) in self.best.items()},
         }
@@ -310,6 +336,8 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        for term in self.terms:
+            term.state.update({name: value.to(self.device) for name, value in state["terms"][term.name].items()})
         self.best = {
             split: (Checkpoint(**description), weights) for split, (description, weights) in state["best"].items()
         }
@@ -318,38 +346,45 @@ class Run:
     def _descend(self, number: int) -> dict[str, float]:
         """Run the optimiser over the training clips once; return the means of loss, terms and gradient norm."""
         self.network.train()
+        self.settings.begin_epoch(self.network, number)
         clips = self.splits.training_clips
-        order = self.store.epoch_order(clips)
-        batches = [positions.tolist() for positions in order.split(self.settings.batch_size)]
-        names = ("loss", *(term.name for term in self.terms), "gradient_norm")
+        batches = draw_batches(clips, self.store, self.conduct, self.settings.batch_size)
+        terms = tuple(term for term in self.terms if term.first_epoch <= number)
+        names = ("loss", *(term.name for term in terms), "gradient_norm")
         rows: list[Tensor] = []
         checked = 0
         loaded = zip(batches, self.store.batches(clips, batches), strict=True)
         for positions, batch in tqdm(loaded, f"epoch {number}", len(batches), unit="batch", leave=False, disable=None):
-            rows.append(self._step(batch, positions))
+            rows.append(self._step(terms, batch, positions))
             if len(rows) - checked == CHECK_EVERY or len(rows) == len(batches):
                 rows[checked:] = torch.stack(rows[checked:]).double().cpu()
                 self._require_finite(rows, checked, names, batches, number)
                 checked = len(rows)
-        shares = np.array([len(positions) for positions in batches]) / len(order)
-        means = shares @ torch.stack(rows).numpy()
-        return dict(zip(names, means.tolist(), strict=True))
+        means = np.average(torch.stack(rows).numpy(), axis=0, weights=[len(positions) for positions in batches])
+        silent = {term.name: 0.0 for term in self.terms if term.first_epoch > number}
+        return dict(zip(names, means.tolist(), strict=True)) | silent
 
-    def _step(self, batch: ClipBatch, positions: Sequence[int]) -> Tensor:
+    def _step(self, terms: Sequence[Term], batch: ClipBatch, positions: Sequence[int]) -> Tensor:
         """Descend once; return total, terms and gradient norm, on the device."""
-        losses = weigh(self.terms, localize(self.network, batch, self.arithmetic), self._labels(batch, positions))
+        losses = weigh(terms, localize(self.network, batch, self.arithmetic), self._labels(batch, positions))
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         limit = self.settings.max_gradient_norm
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), math.inf if limit is None else limit)
         self.optimizer.step()
+        if self.params.milestones_are_steps:
+            self.scheduler.step()
         return torch.stack([losses.total, *losses.terms.values(), norm]).detach()
 
     def _labels(self, batch: ClipBatch, positions: Sequence[int]) -> ClipLabels:
+        clips = self.splits.training_clips
         if isinstance(self.splits.training, LabelledClips):
             events = self.splits.training.events[list(positions)].to(self.device)
-            return SegmentLabels(batch.categories, events)
-        return ClipLabels(batch.categories)
+            return SegmentLabels(batch.categories, clips.num_categories, events)
+        if clips.event_shares is not None:
+            shares = clips.event_shares[list(positions)].to(self.device)
+            return ShareLabels(batch.categories, clips.num_categories, shares)
+        return ClipLabels(batch.categories, clips.num_categories)
 
     def _require_finite(
         self, rows: Sequence[Tensor], first: int, names: Sequence[str], batches: Sequence[Sequence[int]], number: int
@@ -370,18 +405,12 @@ class Run:
                 )
 
     def _accuracy(self, labelled: LabelledClips, number: int) -> float:
-        outputs = predict(self.network, labelled.clips, self.store, self.arithmetic)
-        if not (np.isfinite(outputs.event_logits).all() and np.isfinite(outputs.category_logits).all()):
-            raise TrainingError(  # the losses were finite, and the last step was not
-                explain(
-                    f"answers of the network after epoch {number}",
-                    expected="finite numbers",
-                    found="infinity or NaN",
-                    remedy="lower the learning rate",
-                )
-            )
+        try:
+            outputs = predict(self.network, labelled.clips, self.store, self.arithmetic)
+        except TrainingError as error:  # the losses were finite, and the last step was not
+            raise TrainingError(f"epoch {number}: {error}") from error
         valid = labelled.has_media.numpy()
-        predicted = predict_segments(outputs.event_logits, outputs.category_logits, valid=valid)
+        predicted = mask_labels(outputs.labels, valid, num_categories=labelled.clips.num_categories)
         return segment_accuracy(predicted, labelled.truth.numpy())
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from pipeline.core.references import resolve
 from pipeline.methods.registry import METHODS
+from pipeline.methods.settings import Supervision
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,18 @@ class InputShape:
     audio_features: int
 
 
-def network_of(method: str, shape: InputShape, settings: Mapping[str, Any]) -> nn.Module:
-    """Return a method's network with fresh weights from torch's global generator.
+def network_of(method: str, supervision: Supervision, shape: InputShape, settings: Mapping[str, Any]) -> nn.Module:
+    """Return a method's network with fresh weights from torch's global generator, distributed as released.
 
     Parameters
     ----------
     method : str
         A key of :data:`pipeline.methods.registry.METHODS`.
+    supervision : {"full", "weak"}
+        One that the method has.
     shape : InputShape
     settings : mapping of str to object
         What the method's ``network_settings`` returned.
     """
-    network: nn.Module = resolve(METHODS[method].network)(**asdict(shape), **settings)
+    network: nn.Module = resolve(METHODS[method].networks[supervision])(**asdict(shape), **settings)
     return network
