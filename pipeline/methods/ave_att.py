@@ -57,4 +57,5 @@ AVE_ATT = Method(
             selection=Selection(every=5, keeps_last=True),
         ),
     },
+    rule="per_segment",
 )

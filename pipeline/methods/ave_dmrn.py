@@ -18,4 +18,5 @@ AVE_DMRN = Method(
     terms={"full": ("segment_margin",)},
     published={"full": AVEParams(num_epochs=300, **AVE_SCHEDULE)},
     recipes={"full": AVE_FULL},
+    rule="per_segment",
 )

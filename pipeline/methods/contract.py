@@ -7,6 +7,7 @@ and terms by name, so that a stage that only validates params does not import to
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipeline.core.references import module_of
 from pipeline.core.sections import Section
@@ -34,6 +35,8 @@ class Method:
         Settings by supervision, of the authors' release, or of the release whose table lists the method.
     recipes : mapping of str to Recipe, optional
         The authors' conduct of training by supervision, where it is another than that of the CPSP release.
+    rule : {"gated", "per_segment"}, optional
+        How labels follow from its networks' answers, see :mod:`pipeline.metrics.localization`.
     """
 
     label: str
@@ -42,6 +45,7 @@ class Method:
     terms: Mapping[Supervision, tuple[str, ...]]
     published: Mapping[Supervision, ScheduleParams]
     recipes: Mapping[Supervision, Recipe] = field(default_factory=dict)
+    rule: Literal["gated", "per_segment"] = "gated"
 
     @property
     def supervisions(self) -> tuple[Supervision, ...]:

@@ -58,4 +58,5 @@ PSP = Method(
         "full": Recipe(drops_last_batch=True, selection=_SELECTION),
         "weak": Recipe(background_clips=True, order="first_batch_drawn", drops_last_batch=True, selection=_SELECTION),
     },
+    rule="per_segment",
 )

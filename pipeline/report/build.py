@@ -76,6 +76,7 @@ def _render(run: Run, explorer: Explorer, colour_of: Mapping[str, Colour]) -> st
         metrics=run.metrics,
         cards=CARDS,
         method=METHODS[run.params.train.method].label,
+        rule=provenance.describe_rule(run.params.train),
         unscored=scores.list_unscored(run),
         explorer=explorer,
         colours=colour_of,

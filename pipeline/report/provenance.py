@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.core.sections import flatten
 from pipeline.media.container import REASONS
-from pipeline.params.schema import Params
+from pipeline.methods.registry import METHODS
+from pipeline.params.schema import Params, TrainParams
 from pipeline.report.run import MODALITIES, Run
 from pipeline.report.wording import in_words, percent, show_seconds, show_value
 from pipeline.store.ledger import LARGE_OFFSET_SECONDS, LedgerSummary, OffsetSummary, count_videos
@@ -149,6 +150,16 @@ def list_problem_videos(run: Run) -> list[dict[str, Any]]:
         if row.status != "ok"
     ]
     return sorted(rows, key=lambda row: (row["status"] != "failed", row["video_id"], row["modality"]))
+
+
+def describe_rule(train: TrainParams) -> str:
+    """Return how labels follow from the answers of the network that was trained."""
+    if METHODS[train.method].rule == "per_segment":
+        return "Every segment has the class that is most probable in it, background being one: there is no threshold."
+    rule = "A segment above 0.5 has the category of its clip, the others are background"
+    if train.conduct.background_class:
+        rule += "; so are all of a clip whose class is background"
+    return f"{rule}."
 
 
 def list_settings(params: Params) -> list[dict[str, Any]]:
