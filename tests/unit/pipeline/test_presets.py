@@ -103,8 +103,10 @@ def test_a_data_set_of_ones_own_differs_from_ave_in_format_and_sampling_alone(av
     assert (own.audio, own.train, own.evaluate) == (ave.audio, ave.train, ave.evaluate)
 
 
-@pytest.mark.parametrize("supervision", ["full", "weak"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "supervision"),
+    [(name, supervision) for name, method in METHODS.items() for supervision in method.supervisions],
+)
 def test_ave_trains_every_method_as_published_but_for_the_form_of_spsa(
     ave: Params, method: str, supervision: Supervision
 ) -> None:

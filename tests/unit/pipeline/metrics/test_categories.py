@@ -28,7 +28,7 @@ class TestCategoryAccuracy:
             category_accuracy(np.eye(3)[:2], labels("0.", "02"))
 
     def test_another_number_of_clips_is_refused(self):
-        with pytest.raises(ValueError, match="category_logits: expected 1 clips, as truth has, found 3"):
+        with pytest.raises(ValueError, match="category_scores: expected 1 clips, as truth has, found 3"):
             category_accuracy(np.eye(3), labels("0."))
 
 

@@ -2,10 +2,44 @@ import numpy as np
 import pytest
 
 from avel_testing.labels import BACKGROUND, labels
-from pipeline.metrics.labels import predict_segments, validate, validate_logits
+from pipeline.metrics.labels import mask_labels, predict_classes, predict_segments, validate, validate_logits
+
+
+class TestPredictClasses:
+    def test_each_segment_takes_its_own_largest_class(self):
+        logits = np.array([[[0.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.5], [3.0, 0.0, 2.9, 0.0]]])
+        np.testing.assert_array_equal(predict_classes(logits), labels("1.0"))
+
+    def test_of_equal_classes_the_first_counts(self):
+        assert predict_classes(np.array([[[0.0, 2.0, 2.0, 2.0]]]))[0, 0] == 1
+
+    def test_segments_without_media_are_background(self):
+        logits = np.array([[[1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]])
+        np.testing.assert_array_equal(predict_classes(logits, valid=np.array([[True, False]])), labels("0."))
+
+    def test_what_is_no_class_per_segment_is_refused(self):
+        with pytest.raises(ValueError, match=r"segment_logits: expected shape \(N, T, C \+ 1\), all positive, found"):
+            predict_classes(np.zeros((2, 3)))
+        with pytest.raises(ValueError, match="segment_logits: expected numbers, found 1 NaN"):
+            predict_classes(np.array([[[0.0, np.nan]]]))
+
+
+class TestMaskLabels:
+    def test_only_segments_without_media_change(self):
+        masked = mask_labels(labels("01."), np.array([[True, False, True]]), num_categories=BACKGROUND)
+        np.testing.assert_array_equal(masked, labels("0.."))
+
+    def test_a_mask_of_other_segments_is_refused(self):
+        with pytest.raises(ValueError, match="valid: expected booleans of shape"):
+            mask_labels(labels("01."), np.array([[True, False]]), num_categories=BACKGROUND)
 
 
 class TestPredictSegments:
+    def test_a_clip_whose_class_is_background_has_no_event(self):
+        category_logits = np.array([[0.0, 2.0, 1.0, 3.0], [0.0, 4.0, 1.0, 3.0]])
+        predicted = predict_segments(np.array([[1.0, -1.0], [1.0, -1.0]]), category_logits, num_categories=3)
+        np.testing.assert_array_equal(predicted, labels("..", "1."))
+
     def test_event_segments_take_the_clips_category(self):
         event_logits = np.array([[1.0, -1.0, 5.0], [-1.0, -1.0, 0.5]])
         category_logits = np.array([[0.0, 2.0, 1.0], [-3.0, -2.0, -9.0]])
@@ -43,7 +77,7 @@ class TestPredictSegments:
     def test_a_squeezed_batch_of_one_is_refused(self):
         with pytest.raises(ValueError, match=r"event_logits: expected shape \(N, T\)"):
             predict_segments(np.ones(10), np.ones((1, 3)))
-        with pytest.raises(ValueError, match=r"category_logits: expected shape \(N, C\)"):
+        with pytest.raises(ValueError, match=r"category_logits: expected shape \(N, K\)"):
             predict_segments(np.ones((1, 10)), np.ones(3))
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.core.errors import CheckpointError, WeightsError
+from pipeline.methods.registry import METHODS
 from pipeline.params.schema import load_params
 from pipeline.training.checkpoints import build_network, load_checkpoint, new_checkpoint
 from pipeline.training.dataset import load_dataset
@@ -52,8 +53,10 @@ def released_state(method: str, supervision: str, folder: Path, *, seed: int = 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("supervision", ["full", "weak"])
-@pytest.mark.parametrize("method", ["avel", "avsdn", "cmran", "psp", "cpsp", "sspsp"])
+@pytest.mark.parametrize(
+    ("method", "supervision"),
+    [(name, supervision) for name, method in METHODS.items() for supervision in method.supervisions],
+)
 def test_a_released_checkpoint_becomes_ours_and_is_scored(method: str, supervision: str, at_work: Path) -> None:
     state = released_state(method, supervision, at_work)
     torch.save({**state, "module.align_v.weight": torch.zeros(3, 4).double()}, at_work / "model.pth.tar")

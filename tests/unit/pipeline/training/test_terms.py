@@ -3,18 +3,18 @@
 import json
 import pickle
 from collections.abc import Callable
-from itertools import product
 from typing import Any
 
 import pytest
 import torch
 
+from models.localization.answers import GatedLocalization, SegmentLocalization
 from models.localization.losses import BACKGROUND_CLIP
 from pipeline.core.fingerprints import import_closure
 from pipeline.methods.registry import METHODS
 from pipeline.params.schema import TrainParams
 from pipeline.training.networks import InputShape, network_of
-from pipeline.training.objective import ClipLabels, Losses, SegmentLabels, weigh
+from pipeline.training.objective import ClipLabels, Losses, SegmentLabels, ShareLabels, weigh
 from pipeline.training.terms import TERMS as TERMS_BY_NAME
 from pipeline.training.terms import terms_of
 
@@ -30,14 +30,26 @@ TERMS = {
     ("avsdn", "weak"): {"category"},
     ("cmran", "full"): {"relevance", "category"},
     ("cmran", "weak"): {"category"},
-    ("psp", "full"): {"relevance", "category", "avpsp"},
+    ("ave_att", "full"): {"category"},
+    ("ave_att", "weak"): {"category"},
+    ("ave_dmrn", "full"): {"category"},
+    ("psp", "full"): {"category", "avpsp"},
     ("psp", "weak"): {"category"},
+    ("psp_cpsp", "full"): {"relevance", "category", "avpsp"},
+    ("psp_cpsp", "weak"): {"category"},
     ("cpsp", "full"): {"relevance", "category", "avpsp", "spsa", "vpsa"},
     ("cpsp", "weak"): {"category", "vpsa"},
     ("sspsp", "full"): {"relevance", "category", "nce"},
     ("sspsp", "weak"): {"category", "nce"},
+    ("cmbs", "full"): {"relevance", "gate", "category", "class_scores"},
+    ("cmbs", "weak"): {"category"},
+    ("cacenet", "full"): {"relevance", "gate", "category", "class_scores", "foreground"},
 }
-EVERY = pytest.mark.parametrize(("method", "supervision"), list(product(METHODS, ("full", "weak"))))
+EVERY = pytest.mark.parametrize(
+    ("method", "supervision"),
+    [(name, supervision) for name, method in METHODS.items() for supervision in method.supervisions],
+)
+SHARES = torch.tensor([0.5, 1.0, 0.25, 0.5, 0.75, 0.5], dtype=torch.float64)
 
 
 @pytest.fixture
@@ -56,10 +68,15 @@ def losses_of(make_params: Callable) -> Callable[..., Losses]:
         changes = {f"train.{method}.{supervision}.{key.replace('__', '.')}": value for key, value in changes.items()}
         train: TrainParams = make_params(**changes, **{"train.method": method, "train.supervision": supervision}).train
         torch.manual_seed(0)
-        network = network_of(method, SHAPE, train.settings.network_settings(train.supervision)).eval()
+        network = network_of(method, supervision, SHAPE, train.settings.network_settings(train.conduct)).eval()
         visual, audio = torch.rand(6, 4, 2, 2, 8), torch.rand(6, 4, 6)
         output = network(visual[: len(categories)], audio[: len(categories)])
-        labels = SegmentLabels(categories, events) if supervision == "full" else ClipLabels(categories)
+        labels = ClipLabels(categories, SHAPE.num_categories)
+        if supervision == "full":
+            labels = SegmentLabels(categories, SHAPE.num_categories, events)
+        elif METHODS[method].needs_event_shares:
+            shares = torch.where(categories == BACKGROUND_CLIP, 0.0, SHARES[: len(categories)])
+            labels = ShareLabels(categories, SHAPE.num_categories, shares)
         losses = weigh(terms_of(method, train.supervision, train.settings), output, labels)
         if gradient is not None:
             losses.total.backward()
@@ -80,7 +97,7 @@ def test_what_a_method_says_of_itself_fits_together(method: str, supervision: st
     chosen = METHODS[method]
     assert set(chosen.terms[supervision]) <= TERMS_BY_NAME.keys()
     assert type(chosen.published[supervision]) is chosen.settings.model_fields[supervision].annotation
-    for module in chosen.modules:
+    for module in chosen.modules(supervision):
         assert import_closure(module)
 
 
@@ -101,19 +118,20 @@ def test_every_parameter_learns(method: str, supervision: str, losses_of: Callab
 @EVERY
 def test_what_shapes_a_network_can_be_written_as_json(method: str, supervision: str, make_params: Callable) -> None:
     train = make_params(**{"train.method": method, "train.supervision": supervision}).train
-    settings = train.settings.network_settings(train.supervision)
+    settings = train.settings.network_settings(train.conduct)
     assert json.loads(json.dumps(settings)) == settings
 
 
 def test_cpsp_is_psp_and_two_contrastive_terms(losses_of: Callable) -> None:
-    psp, cpsp = losses_of("psp", "full"), losses_of("cpsp", "full")
+    psp, cpsp = losses_of("psp_cpsp", "full"), losses_of("cpsp", "full")
     torch.testing.assert_close(cpsp.total, psp.total + 0.01 * cpsp.terms["spsa"] + cpsp.terms["vpsa"])
-    psp, cpsp = losses_of("psp", "weak"), losses_of("cpsp", "weak")
+    psp, cpsp = losses_of("psp_cpsp", "weak"), losses_of("cpsp", "weak")
     torch.testing.assert_close(cpsp.total, psp.total + cpsp.terms["vpsa"])
 
 
 WEIGHTED = [("cpsp", "full", "avpsp"), ("cpsp", "full", "spsa"), ("cpsp", "full", "vpsa"), ("cpsp", "weak", "vpsa"),
-            ("psp", "full", "avpsp"), ("sspsp", "full", "nce"), ("sspsp", "weak", "nce")]  # fmt: skip
+            ("psp_cpsp", "full", "avpsp"), ("psp", "full", "avpsp"), ("cacenet", "full", "foreground"),
+            ("sspsp", "full", "nce"), ("sspsp", "weak", "nce")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "supervision", "term"), WEIGHTED)
@@ -148,11 +166,23 @@ def test_a_weight_scales_its_term_in_the_total(method: str, supervision: str, te
         ("sspsp", "weak", {"nce__temperature": 0.5}, {"nce"}),
         ("avel", "full", {"pooling": "max"}, {"category"}),
         ("avsdn", "full", {"pooling": "max"}, {"category"}),
-        ("psp", "weak", {"pooling": "max"}, {"category"}),
+        ("psp_cpsp", "weak", {"pooling": "max"}, {"category"}),
         ("cpsp", "full", {"pooling": "max"}, {"category"}),
         ("sspsp", "weak", {"pooling": "max"}, {"category"}),
         ("cpsp", "full", {"tau": 0.5}, {"relevance", "category", "avpsp", "spsa", "vpsa"}),
+        ("psp_cpsp", "weak", {"tau": 0.5}, {"category"}),
         ("psp", "weak", {"tau": 0.5}, {"category"}),
+        ("psp", "full", {"tau": 0.5}, {"category", "avpsp"}),
+        ("cmbs", "full", {"gate": "released"}, {"gate"}),
+        ("cmbs", "full", {"gamma": 0.9}, {"category"}),
+        ("cmbs", "full", {"alpha": 0.9}, {"relevance", "category", "class_scores"}),
+        ("cmbs", "weak", {"gamma": 0.9}, {"category"}),
+        ("cmbs", "weak", {"alpha": 0.9}, {"category"}),
+        ("cmbs", "weak", {"beta": 0.9}, {"category"}),
+        ("cmbs", "weak", {"gate": "released"}, set()),
+        ("cacenet", "full", {"foreground__temperature": 0.5}, {"foreground"}),
+        ("cacenet", "full", {"foreground__scale": 2.0}, {"relevance"}),
+        ("cacenet", "full", {"gate": "released"}, {"gate"}),
         ("sspsp", "full", {"tau": 0.5}, {"relevance", "category", "nce"}),
     ],
 )
@@ -248,17 +278,22 @@ def test_background_clips_push_every_category_down_and_are_never_compared(losses
     torch.testing.assert_close(losses_of("cpsp", "weak", categories=mixed).terms["vpsa"], absent)
 
 
-def test_only_avel_and_psp_come_with_background_clips() -> None:
-    assert {name for name, method in METHODS.items() if method.weak_background_clips} == {"avel", "psp"}
-
-
-@pytest.mark.parametrize("method", METHODS)
+@EVERY
 @pytest.mark.parametrize("channels", [512, 1024])
-def test_a_network_takes_the_maps_of_vgg_and_of_resnet(method: str, channels: int, make_params: Callable) -> None:
-    train = make_params(**{"train.method": method}).train
+def test_a_network_takes_the_maps_of_vgg_and_of_resnet(
+    method: str, supervision: str, channels: int, make_params: Callable
+) -> None:
+    train = make_params(**{"train.method": method, "train.supervision": supervision}).train
     shape = InputShape(num_categories=141, visual_channels=channels, num_positions=49, audio_features=128)
-    network = network_of(method, shape, train.settings.network_settings("full")).eval()
+    network = network_of(method, supervision, shape, train.settings.network_settings(train.conduct)).eval()
     output = network(torch.rand(1, 3, 7, 7, channels), torch.rand(1, 3, 128))
-    assert output.event_logits.shape == (1, 3)
-    assert output.category_logits.shape == output.clip_probabilities.shape == (1, 141)
+    if METHODS[method].rule == "per_segment":
+        assert isinstance(output, SegmentLocalization)
+        assert output.segment_logits.shape == (1, 3, 142)
+        assert output.clip_probabilities.shape == (1, 142)
+    else:
+        assert isinstance(output, GatedLocalization)
+        num_classes = 142 if train.conduct.background_class else 141
+        assert output.event_logits.shape == (1, 3)
+        assert output.category_logits.shape == output.clip_probabilities.shape == (1, num_classes)
     assert output.attention.shape == (1, 3, 49)
