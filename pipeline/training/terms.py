@@ -8,10 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from models.localization.contrasts import foreground_contrast
+from models.localization.segment_losses import (
+    accumulate_targets,
+    class_share_loss,
+    event_share_targets,
+    segment_class_loss,
+    segment_margin_loss,
+)
 from torch import Tensor
 
 from models.localization.answers import GatedLocalization, Localization, SegmentLocalization
-from models.localization.contrasts import foreground_contrast
 from models.localization.losses import (
     IGNORED,
     avpsp_loss,
@@ -25,13 +32,6 @@ from models.localization.losses import (
     vpsa_infonce_loss,
     vpsa_loss,
     weak_category_loss,
-)
-from models.localization.segment_losses import (
-    accumulate_targets,
-    class_share_loss,
-    event_share_targets,
-    segment_class_loss,
-    segment_margin_loss,
 )
 from pipeline.methods.registry import METHODS
 from pipeline.methods.settings import AvpspParams, NceParams, ScheduleParams, SpsaParams, Supervision, VpsaParams

@@ -13,7 +13,7 @@ def test_the_common_recipe_is_that_of_the_cpsp_release() -> None:
         for supervision in METHODS[name].supervisions:
             assert METHODS[name].recipe(supervision, "authors") == COMMON
     assert COMMON.order == "shuffled"
-    assert not (COMMON.background_clips or COMMON.background_class or COMMON.drops_last_batch)
+    assert not any((COMMON.background_clips, COMMON.background_class, COMMON.drops_last_batch))
 
 
 @pytest.mark.parametrize(("method", "supervision"), EVERY)
