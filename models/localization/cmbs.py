@@ -16,7 +16,7 @@ Under weak supervision there are no LSTMs, and the gates themselves are the rele
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import nn
@@ -29,6 +29,7 @@ from models.localization.heads import (
     in_full_precision,
     weak_clip_probabilities,
 )
+from models.localization.losses import GateForm
 from models.localization.position_attention import PositionAttended, PositionAttention
 from models.localization.released import inside
 from models.localization.suppression import (
@@ -40,8 +41,6 @@ from models.localization.suppression import (
     Suppressed,
     mean_of_top,
 )
-
-GateForm = Literal["released", "intended"]
 
 _HIDDEN_CHANNELS = 512
 
