@@ -1,8 +1,10 @@
-"""CMBS and CACE-Net against the released networks: all outputs, and every step on the way.
+"""CMBS and CACE-Net against the released networks: outputs, steps on the way, losses, gradients and updates.
 
 The arrays of the set are read with the batch axis first, as ours are: most of these networks' have it second.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -11,10 +13,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from models.localization.cacenet import CACENet
 from models.localization.cmbs import CMBSFullNet, CMBSWeakNet
-from models.localization.released import translate
+from models.localization.contrasts import foreground_contrast, row_contrasts
+from models.localization.losses import category_loss, gate_loss, relevance_loss, weak_category_loss
+from models.localization.released import translate, translate_names
 
 NETWORKS = {"cmbs_full": CMBSFullNet, "cmbs_weak": CMBSWeakNet, "cacenet_full": CACENet}
 SETTINGS = {"alpha": "alpha", "beta": "beta", "gamma": "gamma", "psai": "psi", "Lambda": "contrast_scale"}
@@ -187,3 +192,168 @@ def test_the_intended_gate_of_the_weak_network_is_the_logit_of_the_released_one(
     assert torch.equal(released.event_logits, released.gate)
     torch.testing.assert_close(intended.event_logits.sigmoid(), released.gate)
     torch.testing.assert_close(intended.clip_probabilities, released.clip_probabilities)
+
+
+TRAINED = ("cmbs_full", "cmbs_weak", "cacenet_full", "cacenet_full_contrastive")
+OUTPUTS = {
+    "event_logits": "event_logits",
+    "event": "event_logits",
+    "av_gate": "gate",
+    "class_logits": "category_logits",
+    "av_score": "class_scores",
+    "video_probs": "clip_probabilities",
+}
+
+
+@dataclass
+class Record:
+    """What a run left behind."""
+
+    first: Any
+    terms: dict[str, float]
+    gradients: dict[str, Tensor] = field(default_factory=dict)
+    updates: dict[str, Tensor] = field(default_factory=dict)
+    after: dict[str, Tensor] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+    gradient_norms: list[float] = field(default_factory=list)
+
+
+def descend(network: nn.Module, compute_total: Callable[[], Tensor], case: dict[str, Any], record: Record) -> None:
+    """Take the steps of a case, and remember all losses and the first gradient and update."""
+    parameters = dict(network.named_parameters())
+    optimiser = torch.optim.Adam(parameters.values(), lr=case["lr"])
+    for number in range(case["steps"]):
+        optimiser.zero_grad()
+        loss = compute_total()
+        loss.backward()
+        if number == 0:
+            record.gradients = {name: value.grad.clone() for name, value in parameters.items()}
+            before = {name: value.detach().clone() for name, value in parameters.items()}
+        record.losses.append(loss.item())
+        record.gradient_norms.append(clip_grad_norm_(parameters.values(), case["clip"]).item())
+        optimiser.step()
+        if number == 0:
+            record.after = {name: value.detach().clone() for name, value in parameters.items()}
+            record.updates = {name: value - before[name] for name, value in record.after.items()}
+
+
+def full_terms(found: Any, events: Tensor, categories: Tensor) -> dict[str, Tensor]:
+    """Return the loss terms of full supervision under their released names."""
+    terms = {
+        "is_event": relevance_loss(found.event_logits, events),
+        "gate": gate_loss(found.gate, events, form="released"),
+        "class": category_loss(found.category_logits, categories),
+        "cas": category_loss(found.class_scores, categories),
+    }
+    if hasattr(found, "query"):
+        terms["contrastive"] = foreground_contrast(found.query, found.key, events)
+    return terms
+
+
+@pytest.fixture(scope="module")
+def trained(golden_more, released_labels) -> Callable[[str], Record]:
+    """Return a function that trains as a case of the set did, once."""
+
+    @cache
+    def train(name: str) -> Record:
+        case, arrays = golden_more.json("train")[f"train_{name}"], golden_more.arrays(f"train_{name}")
+        inputs = golden_more.arrays("train_inputs")
+        clips = [torch.from_numpy(inputs[key]).double() for key in ("video_vgg", "audio")]
+        labels = released_labels(inputs["labels_full"])
+        events, categories = torch.from_numpy(labels["labels_BCE"]), torch.from_numpy(labels["labels_event"])
+        network, settings = build(golden_more, case["model"]), {}
+        weights = {"contrastive": case.get("contrastive_coefficient", 0.0)}
+        if "augmentation_noise" in arrays:
+            settings["noise"] = torch.from_numpy(arrays["augmentation_noise"]).transpose(0, 1)
+            network.set_guided(case["contrastive_switch"])
+
+        def compute_terms() -> tuple[Any, dict[str, Tensor]]:
+            found = network(*clips, **settings)
+            if isinstance(network, CMBSWeakNet):
+                classes = torch.from_numpy(arrays["labels_weak29"].argmax(axis=1))
+                terms = {"multilabel": weak_category_loss(found.clip_probabilities, classes)}
+            else:
+                terms = full_terms(found, events, categories)
+            total = sum(weights.get(term, 1.0) * value for term, value in terms.items())
+            return found, terms | {"total": total}
+
+        with torch.no_grad():
+            first, terms = compute_terms()
+        record = Record(first, {term: value.item() for term, value in terms.items()})
+        descend(network, lambda: compute_terms()[1]["total"], case, record)
+        return record
+
+    return train
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED)
+class TestTraining:
+    def test_the_first_forward_pass_agrees(self, golden_more, trained, name):
+        arrays = golden_more.arrays(f"train_{name}")
+        compared = OUTPUTS.keys() & arrays.keys()
+        assert len(compared) >= 3
+        for array in compared:
+            compare(golden_more, attrgetter(OUTPUTS[array])(trained(name).first), arrays[array], array)
+
+    def test_the_predictions_agree(self, golden_more, trained, name):
+        arrays, found = golden_more.arrays(f"train_{name}"), trained(name).first
+        labels = golden_more.arrays("train_inputs")["labels_full"]
+        is_event = torch.sigmoid(found.event_logits) > 0.5
+        predicted = torch.where(is_event, found.category_logits.argmax(dim=1, keepdim=True), labels.shape[2] - 1)
+        assert (predicted.numpy() == arrays["predicted"]).all()
+        compare(golden_more, 100 * np.mean(predicted.numpy() == labels.argmax(axis=2)), arrays["accuracy"], "accuracy")
+
+    def test_every_loss_term_agrees(self, golden_more, trained, name):
+        arrays = golden_more.arrays(f"train_{name}")
+        expected = {key.removeprefix("loss."): value for key, value in arrays.items() if key.startswith("loss.")}
+        terms = trained(name).terms
+        assert terms.keys() == expected.keys()
+        for term, value in expected.items():
+            compare(golden_more, terms[term], value, term)
+
+    def test_every_gradient_and_the_first_update_agree(self, golden_more, trained, name):
+        arrays, record = golden_more.arrays(f"train_{name}"), trained(name)
+        names = [str(key) for key in arrays["param_names"]]
+        ours = translate_names(names, build(golden_more, golden_more.json("train")[f"train_{name}"]["model"]))
+        assert sorted(ours.values()) == sorted(record.gradients)
+        none = torch.zeros(1)
+        for key, has_gradient, norm, update in zip(
+            names, arrays["has_grad"], arrays["grad_norm"], arrays["update_norm"], strict=True
+        ):
+            gradient = record.gradients.get(ours.get(key), none)
+            assert bool(gradient.any()) == has_gradient, key
+            compare(golden_more, gradient.norm(), norm, key)
+            compare(golden_more, record.updates.get(ours.get(key), none).norm(), update, key)
+        for kept, values in (("grad", record.gradients), ("param_after_1", record.after)):
+            listed = [key.removeprefix(f"{kept}.") for key in arrays if key.startswith(f"{kept}.")]
+            assert listed
+            for key in listed:
+                compare(golden_more, values[ours[key]], arrays[f"{kept}.{key}"], f"{kept}.{key}")
+
+    def test_the_run_stays_together_over_all_steps(self, golden_more, trained, name):
+        arrays, record = golden_more.arrays(f"train_{name}"), trained(name)
+        compare(golden_more, record.losses, arrays["loss_trajectory"], "loss")
+        compare(golden_more, record.gradient_norms, arrays["total_grad_norm"], "gradient norm")
+
+
+@pytest.mark.parametrize("clips", ["mixed", "one_clip"])
+def test_the_contrast_agrees_by_row_and_in_its_gradients(golden_more, clips):
+    arrays = golden_more.arrays("cacenet_contrastive")
+    query, key = (torch.from_numpy(arrays[f"{clips}.{part}"]).double().requires_grad_() for part in ("query", "key"))
+    events = torch.from_numpy(arrays[f"{clips}.event"])
+    compare(golden_more, row_contrasts(query, key, events).detach(), arrays[f"{clips}.per_row"], "per_row")
+    loss = foreground_contrast(query, key, events)
+    compare(golden_more, loss.item(), arrays[f"{clips}.value"], "value")
+    for part, gradient in zip(("query", "key"), torch.autograd.grad(loss, (query, key)), strict=True):
+        compare(golden_more, gradient, arrays[f"{clips}.grad_{part}"], part)
+
+
+@pytest.mark.parametrize("clips", ["mixed", "one_clip"])
+def test_the_contrast_is_finite_in_single_precision_where_the_released_one_is_not(golden_more, clips):
+    arrays = golden_more.arrays("cacenet_contrastive")
+    assert np.isnan(arrays[f"{clips}.value_float32"])
+    query, key, events = (torch.from_numpy(arrays[f"{clips}.{part}"]).float() for part in ("query", "key", "event"))
+    loss = foreground_contrast(query.requires_grad_(), key.requires_grad_(), events)
+    assert loss.item() == pytest.approx(arrays[f"{clips}.value"].item(), rel=1e-5)
+    assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(loss, (query, key)))
