@@ -188,6 +188,20 @@ class ChannelSpatialAttention(nn.Module):
         ValueError
             As :meth:`AudioGuidedAttention.forward`.
         """
+        projected = self.project(visual, audio)
+        channel_weights = self.weigh_channels(projected, audio)
+        raised = projected * (1 + channel_weights).unsqueeze(2)
+        attended, weights = self.weigh_positions(raised, audio)
+        return attended, weights, channel_weights
+
+    def project(self, visual: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        """Return the projected map x, (B, T, P, K), of maps that fit; the audio is only checked.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`AudioGuidedAttention.forward`.
+        """
         positions = _positions(
             visual,
             audio,
@@ -195,14 +209,32 @@ class ChannelSpatialAttention(nn.Module):
             audio_features=self.audio_features,
             num_positions=self.num_positions,
         )
-        projected = torch.relu(self.visual_projection(positions))
+        return torch.relu(self.visual_projection(positions))
+
+    def weigh_channels(self, positions: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        """Return the share, (B, T, K), by which each channel of positions (B, T, P, K) should be raised."""
         # The audio is the same at every position, so it multiplies the mean.
-        match = torch.relu(self.audio_channel(audio)) * torch.relu(self.visual_channel(projected)).mean(dim=2)
-        channel_weights = torch.sigmoid(self.channel_score(torch.relu(self.bottleneck(match))))
-        raised = projected * (1 + channel_weights).unsqueeze(2)
-        pairs = torch.relu(self.visual_spatial(raised)) * torch.relu(self.audio_spatial(audio)).unsqueeze(2)
-        weights = torch.softmax(torch.tanh(self.spatial_score(pairs)).squeeze(-1), dim=-1)
-        return _weighted_sum(weights, raised), weights, channel_weights
+        match = torch.relu(self.audio_channel(audio)) * torch.relu(self.visual_channel(positions)).mean(dim=2)
+        return torch.sigmoid(self.channel_score(torch.relu(self.bottleneck(match))))
+
+    def weigh_positions(self, positions: torch.Tensor, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the weighted sum, (B, T, K), of positions (B, T, P, K), and their weights (B, T, P)."""
+        pairs = torch.relu(self.visual_spatial(positions)) * torch.relu(self.audio_spatial(audio)).unsqueeze(2)
+        return sum_positions(positions, self.spatial_score(pairs).squeeze(-1))
+
+
+def sum_positions(positions: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum the positions (B, T, P, C) of each map by the softmax of the hyperbolic tangent of their scores (B, T, P).
+
+    Returns
+    -------
+    attended : torch.Tensor, shape (B, T, C)
+        The sum.
+    weights : torch.Tensor, shape (B, T, P)
+        Weight of each position; they sum to one.
+    """
+    weights = torch.softmax(torch.tanh(scores), dim=-1)
+    return _weighted_sum(weights, positions), weights
 
 
 def _positions(

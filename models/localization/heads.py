@@ -55,11 +55,24 @@ class LocalizationHeads(nn.Module):
         category_logits : torch.Tensor, shape (B, C)
             Of the clip.
         """
-        # Answers keep all their digits where autocast rounds the rest of the network.
-        with torch.autocast(fusion.device.type, enabled=False):
-            fusion = fusion.to(self.relevance.weight.dtype)
-            pooled = fusion.mean(dim=1) if self.pooling == "mean" else fusion.max(dim=1).values
-            return self.relevance(fusion).squeeze(-1), self.category(pooled)
+        return self.judge_segments(fusion), self.judge_clips(fusion)
+
+    def judge_segments(self, fusion: torch.Tensor) -> torch.Tensor:
+        """Return the event relevance, (B, T), of fused features (B, T, D)."""
+        return in_full_precision(self.relevance, fusion).squeeze(-1)
+
+    def judge_clips(self, fusion: torch.Tensor) -> torch.Tensor:
+        """Return the category logits, (B, C), of fused features (B, T, D)."""
+        fusion = fusion.to(self.category.weight.dtype)
+        pooled = fusion.mean(dim=1) if self.pooling == "mean" else fusion.max(dim=1).values
+        return in_full_precision(self.category, pooled)
+
+
+def in_full_precision(layer: nn.Module, features: torch.Tensor) -> torch.Tensor:
+    """Apply a layer in the precision of its weights: answers keep all their digits where autocast rounds the rest."""
+    with torch.autocast(features.device.type, enabled=False):
+        answers: torch.Tensor = layer(features.to(next(layer.parameters()).dtype))
+        return answers
 
 
 def weak_clip_probabilities(event_logits: torch.Tensor, category_logits: torch.Tensor) -> torch.Tensor:
@@ -80,6 +93,10 @@ def weak_clip_probabilities(event_logits: torch.Tensor, category_logits: torch.T
     torch.Tensor, shape (B, C)
         Probabilities; they sum to one over the categories.
     """
-    relevance = torch.sigmoid(event_logits)
+    return gated_clip_probabilities(torch.sigmoid(event_logits), category_logits)
+
+
+def gated_clip_probabilities(relevance: torch.Tensor, category_logits: torch.Tensor) -> torch.Tensor:
+    """Combine both answers as :func:`weak_clip_probabilities` does, where the relevance (B, T) is 0 to 1 already."""
     segment_logits = relevance.unsqueeze(-1) * category_logits.unsqueeze(1)
     return torch.softmax(segment_logits.max(dim=1).values, dim=-1)

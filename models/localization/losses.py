@@ -27,6 +27,8 @@ _FLOOR = 1e-12
 _SQUARED_DISTANCE_FLOOR = 1e-12
 
 SpsaForm = Literal["paper", "released"]
+GateForm = Literal["released", "intended"]
+"""Whether a gate of 0 to 1 is taken as if it were a logit, as released, or as the probability it is."""
 
 
 def relevance_loss(event_logits: torch.Tensor, event_mask: torch.Tensor) -> torch.Tensor:
@@ -46,6 +48,35 @@ def relevance_loss(event_logits: torch.Tensor, event_mask: torch.Tensor) -> torc
     """
     require_shape("event_mask", event_mask, tuple(event_logits.shape))
     return functional.binary_cross_entropy_with_logits(event_logits, event_mask.to(event_logits))
+
+
+def gate_loss(gate: torch.Tensor, event_mask: torch.Tensor, *, form: GateForm) -> torch.Tensor:
+    """Return the binary cross-entropy of a gate that should be open in event segments, averaged over all segments.
+
+    The released form takes the gate as if it were a logit: with a value of 0 to 1 it stands for a probability of 0.5 to
+    0.73, so that even a perfect gate costs 0.31 in event segments and 0.69 in the others. The intended form takes it as
+    the probability it is; its logarithms are bounded below by −100.
+
+    Parameters
+    ----------
+    gate : torch.Tensor, shape (B, T)
+        0 to 1.
+    event_mask : torch.Tensor, shape (B, T)
+        Which segments hold an event.
+    form : {"released", "intended"}
+        Which of the two.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or the form is unknown.
+    """
+    if form not in ("released", "intended"):
+        raise ValueError(f"form: expected 'released' or 'intended', found {form!r}")
+    if form == "released":
+        return relevance_loss(gate, event_mask)
+    require_shape("event_mask", event_mask, tuple(gate.shape))
+    return functional.binary_cross_entropy(gate, event_mask.to(gate))
 
 
 def category_loss(category_logits: torch.Tensor, categories: torch.Tensor) -> torch.Tensor:

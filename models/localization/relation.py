@@ -30,11 +30,16 @@ class RelationAttention(nn.Module):
         Heads of the attention; they share the features equally.
     dropout : float
         Probability of dropping, while training: a weight of the attention, and a feature of what was gathered.
+    attention_dropout : float, optional
+        That of a weight, where it differs.
     """
 
-    def __init__(self, *, num_features: int, num_heads: int, dropout: float) -> None:
+    def __init__(
+        self, *, num_features: int, num_heads: int, dropout: float, attention_dropout: float | None = None
+    ) -> None:
         super().__init__()
-        self.attention = nn.MultiheadAttention(num_features, num_heads, dropout=dropout, batch_first=True)
+        of_weights = dropout if attention_dropout is None else attention_dropout
+        self.attention = nn.MultiheadAttention(num_features, num_heads, dropout=of_weights, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.layer_norm = nn.LayerNorm(num_features)
 

@@ -45,7 +45,8 @@ class TranslatedWeights(NamedTuple):
     Attributes
     ----------
     state : dict of str to torch.Tensor
-        The tensors that fit into the network, by our names; dtypes are kept.
+        The tensors that fit into the network, by our names; dtypes are kept. The network's buffers are there as they
+        are: they are no weights, and no checkpoint has them.
     ignored : list of str
         Released names of the tensors that have no place in it: layers that nothing depends on.
     missing : list of str
@@ -80,9 +81,9 @@ def translate(released: Mapping[str, torch.Tensor], network: nn.Module) -> Trans
     ValueError
         As :func:`translate_names`.
     """
-    expected = network.state_dict()
+    expected = dict(network.named_parameters())
     names = translate_names(released, network)
-    state: dict[str, torch.Tensor] = {}
+    state = {name: value for name, value in network.state_dict().items() if name not in expected}
     mismatched = []
     for theirs, ours in names.items():
         found, place = tuple(released[theirs].shape), tuple(expected[ours].shape)
@@ -126,7 +127,7 @@ def translate_names(released: Iterable[str], network: nn.Module) -> dict[str, st
     inner = {name: name.removeprefix("module.") for name in released}
     if any(name.startswith("psp.psp.") for name in inner.values()):
         inner = {name: short.removeprefix("psp.") for name, short in inner.items()}
-    places = network.state_dict().keys()
+    places = dict(network.named_parameters())
     names: dict[str, str] = {}
     taken: dict[str, str] = {}
     for name, short in inner.items():

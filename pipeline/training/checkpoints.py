@@ -133,7 +133,8 @@ def load_checkpoint(path: Path, device: torch.device) -> tuple[Checkpoint, nn.Mo
             raise ValueError("another schema")
         checkpoint = Checkpoint(**description)
         network = build_network(checkpoint)
-        network.to(next(iter(state.values())).dtype).load_state_dict(state)
+        dtype = next(tensor.dtype for tensor in state.values() if tensor.is_floating_point())
+        network.to(dtype).load_state_dict(state)
     except FileNotFoundError as error:
         raise CheckpointError(
             explain(path, expected="trained weights", found="no file", remedy="run `dvc repro train`")

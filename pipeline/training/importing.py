@@ -61,26 +61,28 @@ def import_checkpoint(path: Path, params: TrainParams, dataset: Dataset, target:
     precision, dtype = ("float64", torch.float64) if is_double else ("float32", torch.float32)
     checkpoint = replace(new_checkpoint(params, dataset), precision=precision, seed=None)
     subject = f"{path} as {params.method} ({params.supervision})"
+    network = build_network(checkpoint)
     try:
-        translated = translate(released, build_network(checkpoint))
+        translated = translate(released, network)
     except ValueError as error:
         raise CheckpointError(
             explain(subject, expected="one tensor per parameter", found=error, remedy="name the authors' file itself")
         ) from error
     _require_whole(subject, translated, params)
-    odd = [name for name, tensor in translated.state.items() if not tensor.is_floating_point()]
+    weights = {name: translated.state[name] for name, _ in network.named_parameters()}
+    odd = [name for name, tensor in weights.items() if not tensor.is_floating_point()]
     if odd:
         raise CheckpointError(
             explain(subject, expected="floating-point weights", found=_first(odd), remedy="name another file")
         )
-    state = {name: tensor.to(dtype) for name, tensor in translated.state.items()}
-    faulty = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    weights = {name: tensor.to(dtype) for name, tensor in weights.items()}
+    faulty = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if faulty:
         raise CheckpointError(
             explain(subject, expected="finite weights", found=_first(faulty), remedy="name another file")
         )
-    save_checkpoint(target, checkpoint, state)
-    return Imported(len(state), translated.ignored, precision)
+    save_checkpoint(target, checkpoint, translated.state | weights)
+    return Imported(len(weights), translated.ignored, precision)
 
 
 def _require_whole(subject: str, translated: TranslatedWeights, params: TrainParams) -> None:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from models.localization.heads import LocalizationHeads, weak_clip_probabilities
+from models.localization.heads import LocalizationHeads, gated_clip_probabilities, weak_clip_probabilities
 
 
 def test_weak_prediction_worked_by_hand():
@@ -12,6 +12,11 @@ def test_weak_prediction_worked_by_hand():
     category_logits = torch.tensor([[2.0, -2.0]])
     expected = torch.softmax(torch.tensor([[0.75 * 2, 0.5 * -2]]), dim=-1)
     torch.testing.assert_close(weak_clip_probabilities(event_logits, category_logits), expected)
+
+
+def test_a_relevance_of_0_to_1_is_taken_as_it_is():
+    probabilities = gated_clip_probabilities(torch.tensor([[0.5, 0.75]]), torch.tensor([[2.0, -2.0]]))
+    torch.testing.assert_close(probabilities, torch.softmax(torch.tensor([[0.75 * 2, 0.5 * -2]]), dim=-1))
 
 
 def test_weak_prediction_agrees_with_the_definition_and_has_the_category_logits_arg_max():
@@ -51,3 +56,12 @@ def test_unknown_pooling_and_no_category_are_refused():
         LocalizationHeads(num_features=3, num_categories=2, pooling="sum")
     with pytest.raises(ValueError, match="num_categories: expected at least 1"):
         LocalizationHeads(num_features=3, num_categories=0)
+
+
+def test_answers_keep_their_digits_where_autocast_rounds_the_rest():
+    heads, fusion = LocalizationHeads(num_features=3, num_categories=2, pooling="max"), torch.randn(4, 5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = heads(fusion)
+    for found, expected in zip(rounded, heads(fusion), strict=True):
+        assert found.dtype == torch.float32
+        assert torch.equal(found, expected)

@@ -9,6 +9,7 @@ from models.localization.losses import (
     IGNORED,
     avpsp_loss,
     category_loss,
+    gate_loss,
     label_free_nce,
     relevance_loss,
     segment_contrast,
@@ -69,6 +70,35 @@ class TestRelevance:
     def test_a_mask_of_another_shape_is_refused(self):
         with pytest.raises(ValueError, match="event_mask: expected shape"):
             relevance_loss(draw(3, 4), MASK[:1])
+
+
+class TestGate:
+    def test_the_intended_form_takes_it_as_a_probability(self):
+        gate = torch.tensor([[0.25, 0.5], [0.9, 1.0]], dtype=torch.float64)
+        mask = torch.tensor([[1, 0], [0, 1]])
+        expected = -(math.log(0.25) + math.log(0.5) + math.log(0.1) + 0) / 4
+        assert gate_loss(gate, mask, form="intended").item() == pytest.approx(expected)
+
+    def test_the_released_form_takes_it_as_a_logit(self):
+        gate, mask = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.tensor([[1, 0]])
+        expected = -(math.log(sigmoid(1)) + math.log(0.5)) / 2
+        assert gate_loss(gate, mask, form="released").item() == pytest.approx(expected)
+
+    def test_certain_gates_have_bounded_costs_and_gradients(self):
+        gate = torch.tensor([[0.0, 1.0]], requires_grad=True)
+        loss = gate_loss(gate, torch.tensor([[1, 0]]), form="intended")
+        loss.backward()
+        assert loss.item() == pytest.approx(100)
+        assert gate.grad.isfinite().all()
+
+    @pytest.mark.parametrize("form", ["released", "intended"])
+    def test_a_mask_of_another_shape_is_refused(self, form):
+        with pytest.raises(ValueError, match="event_mask: expected shape"):
+            gate_loss(torch.rand(3, 4), MASK[:1], form=form)
+
+    def test_an_unknown_form_is_refused(self):
+        with pytest.raises(ValueError, match="form: expected 'released' or 'intended', found 'paper'"):
+            gate_loss(torch.rand(3, 4), MASK, form="paper")
 
 
 class TestCategory:

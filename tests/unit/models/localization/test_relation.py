@@ -96,3 +96,9 @@ def test_dropout_touches_every_step_while_training():
     assert touched == [NUM_FEATURES, layer.inner.out_features, NUM_FEATURES] * 2
     before = layer.eval()(query, query)
     assert torch.equal(before, layer(query, query))
+
+
+def test_dropout_of_the_weights_may_differ_from_that_of_the_features():
+    relation = build(RelationAttention, attention_dropout=0.25)
+    assert (relation.attention.dropout, relation.dropout.p) == (0.25, 0.5)
+    assert build(RelationAttention, attention_dropout=0.0).attention.dropout == 0.0

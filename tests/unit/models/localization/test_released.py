@@ -6,6 +6,8 @@ from torch import nn
 
 from models.localization.avel import AVELNet
 from models.localization.avsdn import AVSDNNet
+from models.localization.cacenet import CACENet
+from models.localization.cmbs import CMBSFullNet, CMBSWeakNet
 from models.localization.cmran import CMRANNet
 from models.localization.propagation import PositiveSamplePropagation
 from models.localization.psp import PSPNet
@@ -51,6 +53,33 @@ SAMPLES = {
         "localize_module.classifier.weight": "heads.relevance.weight",
         "localize_module.event_classifier.weight": "heads.category.weight",
     },
+    CMBSFullNet: {
+        "v_fc.bias": "attention.guided.visual_projection.bias",
+        "spatial_channel_att.norm.weight": "attention.layer_norm.weight",
+        "spatial_channel_att.video_value.weight": "attention.positions.value.weight",
+        "spatial_channel_att.affine_v_s_att.bias": "attention.guided.spatial_score.bias",
+        "audio_visual_rnn_layer.visual_rnn.weight_ih_l0_reverse": "suppression.visual_lstm.weight_ih_l0_reverse",
+        "audio_gated.0.weight": "suppression.gates.audio.weight",
+        "VAInter.norm1.bias": "suppression.interaction.audio.layer_norm.bias",
+        "video_cas.bias": "suppression.scores.visual.bias",
+        "localize_module.classifier.bias": "heads.relevance.bias",
+    },
+    CMBSWeakNet: {
+        "audio_gated.0.weight": "gates.visual.weight",
+        "video_gated.0.weight": "gates.audio.weight",
+        "audio_cas.weight": "scores.audio.weight",
+        "AVInter.video_multihead.out_proj.bias": "interaction.visual.attention.out_proj.bias",
+        "CAS_model.classifier.0.weight": "segment_scores.weight",
+    },
+    CACENet: {
+        "spatial_channel_att.v_norm.bias": "attention.visual.layer_norm.bias",
+        "spatial_channel_att.video_query.weight": "attention.visual.positions.query.weight",
+        "spatial_channel_att.video_query2.weight": "attention.positions.query.weight",
+        "spatial_channel_att.audio_key.weight": "attention.segments.key.weight",
+        "spatial_channel_att.vaudio_value.bias": "attention.guidance.value.bias",
+        "spatial_channel_att.a_norm.weight": "attention.layer_norm.weight",
+        "localize_module.encoder_q.0.weight": "contrast.weight",
+    },
 }
 
 
@@ -62,9 +91,9 @@ def release(network) -> dict[str, torch.Tensor]:
     """Return the weights of one of our networks as a checkpoint of the released code has them."""
     homes = {ours: theirs for theirs, ours in type(network).released_names.items()}
     released = {}
-    for name, tensor in network.state_dict().items():
+    for name, tensor in network.named_parameters():
         (home,) = (each for each in homes if name.startswith(f"{each}."))
-        released[f"module.{homes[home]}{name.removeprefix(home)}"] = tensor
+        released[f"module.{homes[home]}{name.removeprefix(home)}"] = tensor.detach()
     return released
 
 
@@ -90,6 +119,19 @@ def test_every_parameter_has_one_released_name_and_comes_back_by_it(kind):
     assert (translated.ignored, translated.missing, translated.mismatched) == ([], [], [])
     assert translated.state.keys() == network.state_dict().keys()
     assert all(torch.equal(translated.state[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_buffers_are_no_weights_and_stay_as_they_are():
+    network = build(CACENet)
+    network.set_guided(False)
+    released = release(network)
+    translated = translate(released, network)
+    assert translated.missing == []
+    assert translated.state["guided"].item() is False
+    network.set_guided(True)
+    network.load_state_dict(translate(released, network).state)
+    assert network.guided
+    assert translate(released | {"module.guided": torch.tensor(False)}, network).ignored == ["module.guided"]
 
 
 def test_the_propagation_alone_is_translated():

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from pipeline.core.errors import CheckpointError
 from pipeline.methods.registry import METHODS
@@ -56,6 +57,31 @@ def test_every_method_comes_back_as_it_was(
     _, loaded = load_checkpoint(tmp_path / "w", CPU)
     visual, audio = torch.rand(2, 5, 3, 3, 8), torch.rand(2, 5, 128)
     assert torch.equal(loaded(visual, audio).clip_probabilities, built(visual, audio).clip_probabilities)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_truth_values_beside_the_weights_come_back_and_do_not_settle_the_precision(
+    dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build_switched(_: Checkpoint) -> nn.Module:
+        network = nn.Linear(2, 3)
+        network.register_buffer("a_switch", torch.tensor(True))
+        return network
+
+    monkeypatch.setattr("pipeline.training.checkpoints.build_network", build_switched)
+    network = build_switched(DESCRIPTION).to(dtype)
+    network.get_buffer("a_switch").fill_(False)
+    save_checkpoint(tmp_path / "w", DESCRIPTION, network.state_dict())
+    _, loaded = load_checkpoint(tmp_path / "w", CPU)
+    assert loaded.get_buffer("a_switch").item() is False
+    assert torch.equal(loaded.get_parameter("weight"), network.weight)
+    assert loaded.get_parameter("weight").dtype == dtype
+
+
+def test_a_file_without_floating_point_weights_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "w", DESCRIPTION, {"guided": torch.tensor(True)})
+    with pytest.raises(CheckpointError, match="expected trained weights"):
+        load_checkpoint(tmp_path / "w", CPU)
 
 
 def test_an_unknown_method_is_refused(tmp_path: Path) -> None:

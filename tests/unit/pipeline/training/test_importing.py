@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.core.errors import CheckpointError, WeightsError
 from pipeline.methods.registry import METHODS
 from pipeline.params.schema import load_params
-from pipeline.training.checkpoints import build_network, load_checkpoint, new_checkpoint
+from pipeline.training.checkpoints import Checkpoint, build_network, load_checkpoint, new_checkpoint
 from pipeline.training.dataset import load_dataset
 from pipeline.training.importing import import_checkpoint
 
@@ -86,6 +87,26 @@ def test_single_precision_and_no_wrapper_are_taken_too(at_work: Path) -> None:
     params, dataset = dataset_of(at_work)
     imported = import_checkpoint(at_work / "model.pt", params.train, dataset, at_work / "w.safetensors")
     assert (imported.precision, imported.ignored, imported.num_used) == ("float32", [], len(state))
+
+
+def test_buffers_which_no_released_file_has_are_saved_as_the_network_starts_with_them(
+    at_work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build_switched(checkpoint: Checkpoint) -> nn.Module:
+        network = build_network(checkpoint)
+        network.register_buffer("a_switch", torch.tensor(True))
+        return network
+
+    for module in ("importing", "checkpoints"):
+        monkeypatch.setattr(f"pipeline.training.{module}.build_network", build_switched)
+    state = released_state("cpsp", "full", at_work)
+    torch.save(state, at_work / "model.pth")
+    params, dataset = dataset_of(at_work)
+    imported = import_checkpoint(at_work / "model.pth", params.train, dataset, at_work / "w.safetensors")
+    assert (imported.precision, imported.num_used) == ("float64", len(state))
+    _, network = load_checkpoint(at_work / "w.safetensors", CPU)
+    assert network.get_buffer("a_switch").item() is True
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float64}
 
 
 @pytest.mark.parametrize(
