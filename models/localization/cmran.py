@@ -24,7 +24,7 @@ from torch import nn
 from models.localization.answers import GatedLocalization
 from models.localization.attention import ChannelSpatialAttention
 from models.localization.heads import LocalizationHeads, weak_clip_probabilities
-from models.localization.initialisation import init_linear_weights
+from models.localization.initialisation import init_as_released
 from models.localization.relation import RelationAttention, RelationDecoder, RelationEncoder
 from models.localization.released import inside
 
@@ -59,9 +59,8 @@ class CMRANLocalization(GatedLocalization):
 class CMRANNet(nn.Module):
     """Localise audio-visual events by relating every segment to every segment of both modalities.
 
-    The category is judged from the maximum over the segments, by design. Initial weights follow
-    :func:`models.localization.initialisation.init_linear_weights`, as in :class:`models.localization.psp.PSPNet`; the
-    stacked query, key and value projections of each attention stay as PyTorch starts them, which is Xavier-uniform too.
+    The category is judged from the maximum over the segments, by design. All weights start as PyTorch starts them; both
+    layers of an encoder start from the same ones.
 
     Parameters
     ----------
@@ -101,6 +100,7 @@ class CMRANNet(nn.Module):
         "localize_module.classifier": "heads.relevance",
         "localize_module.event_classifier": "heads.category",
     }
+    xavier_layers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class CMRANNet(nn.Module):
         self.audio_decoder = RelationDecoder(in_features=audio_features, num_features=_NUM_FEATURES, dropout=dropout)
         self.interaction = RelationAttention(num_features=_NUM_FEATURES, num_heads=interaction_heads, dropout=dropout)
         self.heads = LocalizationHeads(num_features=_NUM_FEATURES, num_categories=num_categories, pooling="max")
-        init_linear_weights(self)
+        init_as_released(self)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> CMRANLocalization:
         """Localise in maps (B, T, H, W, visual_channels) and audio (B, T, audio_features).

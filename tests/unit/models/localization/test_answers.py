@@ -172,10 +172,6 @@ def test_both_modalities_change_every_answer(build):
 def test_the_seed_determines_the_start(build):
     first, second = build().state_dict(), build().state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
-    for name, weight in first.items():
-        if name.startswith("heads.") and name.endswith(".weight"):
-            bound = (6 / sum(weight.shape)) ** 0.5
-            assert 0.9 * bound < weight.abs().max() <= bound, name
 
 
 @pytest.mark.parametrize(
