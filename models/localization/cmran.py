@@ -76,10 +76,13 @@ class CMRANNet(nn.Module):
     interaction_heads : int, optional
         Heads of the attention that lets the modalities interact: 4 in the released network for full supervision, 2 in
         the one for weak supervision. All others have 4.
+    background_class : bool, optional
+        Whether background is one of the clip's classes, the last: so the authors train under weak supervision.
+    map_dropout : float, optional
+        Probability of dropping, while training, a feature of the projected visual map.
     dropout : float, optional
-        Probability of dropping a feature, or a weight of an attention, in the relations while training. The value is
-        that of the transformer (Vaswani et al., NeurIPS 2017) and PyTorch's own; test vectors cannot confirm it, as
-        they are recorded without dropout.
+        Probability of dropping, while training, a feature or a weight of an attention in the relations. Both values,
+        and that nothing else is dropped, are as released.
 
     Raises
     ------
@@ -110,6 +113,8 @@ class CMRANNet(nn.Module):
         audio_features: int = 128,
         num_positions: int = 49,
         interaction_heads: int = 4,
+        background_class: bool = False,
+        map_dropout: float = 0.2,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
@@ -123,13 +128,16 @@ class CMRANNet(nn.Module):
             audio_features=audio_features,
             num_positions=num_positions,
             hidden_features=_HIDDEN_CHANNELS,
+            dropout=map_dropout,
         )
         self.visual_encoder = RelationEncoder(in_features=_HIDDEN_CHANNELS, num_features=_NUM_FEATURES, dropout=dropout)
         self.audio_encoder = RelationEncoder(in_features=audio_features, num_features=_NUM_FEATURES, dropout=dropout)
         self.visual_decoder = RelationDecoder(in_features=_HIDDEN_CHANNELS, num_features=_NUM_FEATURES, dropout=dropout)
         self.audio_decoder = RelationDecoder(in_features=audio_features, num_features=_NUM_FEATURES, dropout=dropout)
         self.interaction = RelationAttention(num_features=_NUM_FEATURES, num_heads=interaction_heads, dropout=dropout)
-        self.heads = LocalizationHeads(num_features=_NUM_FEATURES, num_categories=num_categories, pooling="max")
+        self.heads = LocalizationHeads(
+            num_features=_NUM_FEATURES, num_categories=num_categories, pooling="max", background_class=background_class
+        )
         init_as_released(self)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> CMRANLocalization:

@@ -1,6 +1,7 @@
 """The heads: from fused segments to the segments that hold an event, and the category of the clip.
 
-Axes: B clip, T segment, D feature, C category (background is not one of them).
+Axes: B clip, T segment, D feature, C category (background is not one of them), K class: the categories, and behind
+them background where the network has a class for it (K is C or C + 1).
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ class LocalizationHeads(nn.Module):
         C.
     pooling : {"mean", "max"}, optional
         How segments are pooled over time before the category is judged.
+    background_class : bool, optional
+        Whether background is one of the clip's classes (K = C + 1), the last.
 
     Raises
     ------
@@ -35,7 +38,9 @@ class LocalizationHeads(nn.Module):
         "category_classifier.0": "category",
     }
 
-    def __init__(self, *, num_features: int, num_categories: int, pooling: Pooling = "mean") -> None:
+    def __init__(
+        self, *, num_features: int, num_categories: int, pooling: Pooling = "mean", background_class: bool = False
+    ) -> None:
         super().__init__()
         if pooling not in ("mean", "max"):
             raise ValueError(f"pooling: expected 'mean' or 'max', found {pooling!r}")
@@ -43,7 +48,7 @@ class LocalizationHeads(nn.Module):
             raise ValueError(f"num_categories: expected at least 1, found {num_categories}")
         self.pooling = pooling
         self.relevance = nn.Linear(num_features, 1)
-        self.category = nn.Linear(num_features, num_categories)
+        self.category = nn.Linear(num_features, num_categories + background_class)
 
     def forward(self, fusion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Judge the fused features (B, T, D).
@@ -52,7 +57,7 @@ class LocalizationHeads(nn.Module):
         -------
         event_logits : torch.Tensor, shape (B, T)
             Positive where an event is more likely than background.
-        category_logits : torch.Tensor, shape (B, C)
+        category_logits : torch.Tensor, shape (B, K)
             Of the clip.
         """
         # Answers keep all their digits where autocast rounds the rest of the network.
@@ -65,20 +70,20 @@ class LocalizationHeads(nn.Module):
 def weak_clip_probabilities(event_logits: torch.Tensor, category_logits: torch.Tensor) -> torch.Tensor:
     """Combine both heads into one prediction per clip, which clip labels alone can train.
 
-    For category c: the softmax over categories of max_t sigmoid(event_logits[t]) · category_logits[c]. The
-    maximum is taken per category, so that a negative category logit picks the *least* eventful segment.
+    For class c: the softmax over classes of max_t sigmoid(event_logits[t]) · category_logits[c]. The
+    maximum is taken per class, so that a negative category logit picks the *least* eventful segment.
 
     Parameters
     ----------
     event_logits : torch.Tensor, shape (B, T)
         Event relevance.
-    category_logits : torch.Tensor, shape (B, C)
+    category_logits : torch.Tensor, shape (B, K)
         Category of the clip.
 
     Returns
     -------
-    torch.Tensor, shape (B, C)
-        Probabilities; they sum to one over the categories.
+    torch.Tensor, shape (B, K)
+        Probabilities; they sum to one over the classes.
     """
     relevance = torch.sigmoid(event_logits)
     segment_logits = relevance.unsqueeze(-1) * category_logits.unsqueeze(1)
