@@ -1,4 +1,4 @@
-"""The heads: from fused segments to the segments that hold an event, and the category of the clip.
+"""The heads: from fused segments to those that hold an event and the category of the clip, or to a class of each.
 
 Axes: B clip, T segment, D feature, C category (background is not one of them), K class: the categories, and behind
 them background where the network has a class for it (K is C or C + 1).
@@ -44,8 +44,7 @@ class LocalizationHeads(nn.Module):
         super().__init__()
         if pooling not in ("mean", "max"):
             raise ValueError(f"pooling: expected 'mean' or 'max', found {pooling!r}")
-        if num_categories < 1:
-            raise ValueError(f"num_categories: expected at least 1, found {num_categories}")
+        _require_categories(num_categories)
         self.pooling = pooling
         self.relevance = nn.Linear(num_features, 1)
         self.category = nn.Linear(num_features, num_categories + background_class)
@@ -65,6 +64,35 @@ class LocalizationHeads(nn.Module):
             fusion = fusion.to(self.relevance.weight.dtype)
             pooled = fusion.mean(dim=1) if self.pooling == "mean" else fusion.max(dim=1).values
             return self.relevance(fusion).squeeze(-1), self.category(pooled)
+
+
+class SegmentHead(nn.Linear):
+    """Class of each segment, background last, linear in its features.
+
+    Parameters
+    ----------
+    num_features : int
+        D, of the features.
+    num_categories : int
+        C.
+    bias : bool, optional
+        Whether the classes have a bias.
+
+    Raises
+    ------
+    ValueError
+        If there is no category.
+    """
+
+    def __init__(self, *, num_features: int, num_categories: int, bias: bool = True) -> None:
+        _require_categories(num_categories)
+        super().__init__(num_features, num_categories + 1, bias=bias)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Judge features (B, T, D); the logits have shape (B, T, C + 1)."""
+        # As the other heads: all digits, also under autocast.
+        with torch.autocast(features.device.type, enabled=False):
+            return super().forward(features.to(self.weight.dtype))
 
 
 def weak_clip_probabilities(event_logits: torch.Tensor, category_logits: torch.Tensor) -> torch.Tensor:
@@ -88,3 +116,9 @@ def weak_clip_probabilities(event_logits: torch.Tensor, category_logits: torch.T
     relevance = torch.sigmoid(event_logits)
     segment_logits = relevance.unsqueeze(-1) * category_logits.unsqueeze(1)
     return torch.softmax(segment_logits.max(dim=1).values, dim=-1)
+
+
+def _require_categories(num_categories: int) -> None:
+    """Check that there is something to tell apart from background."""
+    if num_categories < 1:
+        raise ValueError(f"num_categories: expected at least 1, found {num_categories}")

@@ -110,8 +110,8 @@ class PSPNet(nn.Module):
     ) -> None:
         super().__init__()
         self.audio_features = audio_features
-        self.audio_projection = _projection(audio_features)
-        self.visual_projection = _projection(visual_channels)
+        self.audio_projection = projection(audio_features)
+        self.visual_projection = projection(visual_channels)
         self.attention = AudioGuidedAttention(
             visual_channels=visual_channels, audio_features=128, num_positions=num_positions
         )
@@ -139,7 +139,7 @@ class PSPNet(nn.Module):
             event_logits=event_logits,
             category_logits=category_logits,
             clip_probabilities=weak_clip_probabilities(event_logits, category_logits),
-            similarity=_cosine(propagation.visual.to(event_logits), propagation.audio.to(event_logits)),
+            similarity=cosine(propagation.visual.to(event_logits), propagation.audio.to(event_logits)),
             fusion=propagation.fusion,
             visual=propagation.visual,
             audio=propagation.audio,
@@ -153,11 +153,11 @@ class PSPNet(nn.Module):
         )
 
 
-def _projection(num_features: int) -> nn.Sequential:
+def projection(num_features: int) -> nn.Sequential:
     """Two linear layers without bias or activation, to 256 and then 128 features."""
     return nn.Sequential(nn.Linear(num_features, 256, bias=False), nn.Linear(256, 128, bias=False))
 
 
-def _cosine(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def cosine(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Inner product of the unit-normalised vectors along the last axis; 0 where either is zero."""
     return (functional.normalize(first, dim=-1) * functional.normalize(second, dim=-1)).sum(dim=-1)
