@@ -135,6 +135,8 @@ class ChannelSpatialAttention(nn.Module):
         P, positions per map.
     hidden_features : int, optional
         K, size of the projected maps; the bottleneck and the scores of the positions use half of it.
+    dropout : float, optional
+        Probability of dropping, while training, a feature of the projected maps x, before either attention sees them.
     """
 
     released_names: ClassVar[Mapping[str, str]] = {
@@ -148,7 +150,13 @@ class ChannelSpatialAttention(nn.Module):
     }
 
     def __init__(
-        self, *, visual_channels: int, audio_features: int, num_positions: int = 49, hidden_features: int = 512
+        self,
+        *,
+        visual_channels: int,
+        audio_features: int,
+        num_positions: int = 49,
+        hidden_features: int = 512,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.visual_channels = visual_channels
@@ -163,6 +171,7 @@ class ChannelSpatialAttention(nn.Module):
         self.visual_spatial = nn.Linear(hidden_features, half)
         self.audio_spatial = nn.Linear(audio_features, half)
         self.spatial_score = nn.Linear(half, 1)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Attend to the maps (B, T, H, W, C) with the audio (B, T, D).
@@ -209,7 +218,8 @@ class ChannelSpatialAttention(nn.Module):
             audio_features=self.audio_features,
             num_positions=self.num_positions,
         )
-        return torch.relu(self.visual_projection(positions))
+        projected: torch.Tensor = self.dropout(torch.relu(self.visual_projection(positions)))
+        return projected
 
     def weigh_channels(self, positions: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
         """Return the share, (B, T, K), by which each channel of positions (B, T, P, K) should be raised."""

@@ -22,7 +22,7 @@ from torch import nn
 from models.localization.answers import GatedLocalization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
-from models.localization.initialisation import init_linear_weights
+from models.localization.initialisation import init_as_released
 from models.localization.released import inside
 from models.localization.residual_fusion import ResidualFusion
 from models.localization.temporal import TemporalEncoder
@@ -48,8 +48,7 @@ class AVELLocalization(GatedLocalization):
 class AVELNet(nn.Module):
     """Localise audio-visual events by fusing both modalities segment by segment.
 
-    Initial weights follow :func:`models.localization.initialisation.init_linear_weights`, as in
-    :class:`models.localization.psp.PSPNet`.
+    All weights start as PyTorch starts them, as in the CPSP code.
 
     Parameters
     ----------
@@ -76,6 +75,7 @@ class AVELNet(nn.Module):
         **inside("", "fusion", ResidualFusion.released_names),
         **inside("", "heads", LocalizationHeads.released_names),
     }
+    xavier_layers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class AVELNet(nn.Module):
         )
         self.fusion = ResidualFusion(num_features=256)
         self.heads = LocalizationHeads(num_features=256, num_categories=num_categories, pooling=pooling)
-        init_linear_weights(self)
+        init_as_released(self)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> AVELLocalization:
         """Localise in maps (B, T, H, W, visual_channels) and audio (B, T, audio_features).

@@ -24,7 +24,7 @@ from torch import nn
 from models.localization.answers import GatedLocalization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
-from models.localization.initialisation import init_linear_weights
+from models.localization.initialisation import init_as_released
 from models.localization.released import inside
 from models.localization.residual_fusion import ResidualFusion
 from models.localization.temporal import TemporalEncoder, bidirectional_lstm, run_lstm
@@ -57,8 +57,7 @@ class AVSDNLocalization(GatedLocalization):
 class AVSDNNet(nn.Module):
     """Localise audio-visual events by reading both modalities twice: for the clip, then for its segments.
 
-    Initial weights follow :func:`models.localization.initialisation.init_linear_weights`, as in
-    :class:`models.localization.psp.PSPNet`.
+    The linear weights of the attention and of both heads start Xavier-uniform, everything else as PyTorch starts it.
 
     Parameters
     ----------
@@ -86,6 +85,7 @@ class AVSDNNet(nn.Module):
         **inside("", "state_fusion", ResidualFusion.released_names),
         **inside("", "heads", LocalizationHeads.released_names),
     }
+    xavier_layers: ClassVar[tuple[str, ...]] = ("attention", "heads")
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class AVSDNNet(nn.Module):
         self.state_fusion = ResidualFusion(num_features=128)
         self.joint = bidirectional_lstm(audio_features + visual_channels, 128)
         self.heads = LocalizationHeads(num_features=256, num_categories=num_categories, pooling=pooling)
-        init_linear_weights(self)
+        init_as_released(self)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> AVSDNLocalization:
         """Localise in maps (B, T, H, W, visual_channels) and audio (B, T, audio_features).

@@ -24,7 +24,7 @@ from torch import nn
 from models.localization.answers import GatedLocalization
 from models.localization.attention import ChannelSpatialAttention
 from models.localization.heads import LocalizationHeads, weak_clip_probabilities
-from models.localization.initialisation import init_linear_weights
+from models.localization.initialisation import init_as_released
 from models.localization.relation import RelationAttention, RelationDecoder, RelationEncoder
 from models.localization.released import inside
 
@@ -59,9 +59,8 @@ class CMRANLocalization(GatedLocalization):
 class CMRANNet(nn.Module):
     """Localise audio-visual events by relating every segment to every segment of both modalities.
 
-    The category is judged from the maximum over the segments, by design. Initial weights follow
-    :func:`models.localization.initialisation.init_linear_weights`, as in :class:`models.localization.psp.PSPNet`; the
-    stacked query, key and value projections of each attention stay as PyTorch starts them, which is Xavier-uniform too.
+    The category is judged from the maximum over the segments, by design. All weights start as PyTorch starts them; both
+    layers of an encoder start from the same ones.
 
     Parameters
     ----------
@@ -77,10 +76,13 @@ class CMRANNet(nn.Module):
     interaction_heads : int, optional
         Heads of the attention that lets the modalities interact: 4 in the released network for full supervision, 2 in
         the one for weak supervision. All others have 4.
+    background_class : bool, optional
+        Whether background is one of the clip's classes, the last: so the authors train under weak supervision.
+    map_dropout : float, optional
+        Probability of dropping, while training, a feature of the projected visual map.
     dropout : float, optional
-        Probability of dropping a feature, or a weight of an attention, in the relations while training. The value is
-        that of the transformer (Vaswani et al., NeurIPS 2017) and PyTorch's own; test vectors cannot confirm it, as
-        they are recorded without dropout.
+        Probability of dropping, while training, a feature or a weight of an attention in the relations. Both values,
+        and that nothing else is dropped, are as released.
 
     Raises
     ------
@@ -101,6 +103,7 @@ class CMRANNet(nn.Module):
         "localize_module.classifier": "heads.relevance",
         "localize_module.event_classifier": "heads.category",
     }
+    xavier_layers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -110,6 +113,8 @@ class CMRANNet(nn.Module):
         audio_features: int = 128,
         num_positions: int = 49,
         interaction_heads: int = 4,
+        background_class: bool = False,
+        map_dropout: float = 0.2,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
@@ -123,14 +128,17 @@ class CMRANNet(nn.Module):
             audio_features=audio_features,
             num_positions=num_positions,
             hidden_features=_HIDDEN_CHANNELS,
+            dropout=map_dropout,
         )
         self.visual_encoder = RelationEncoder(in_features=_HIDDEN_CHANNELS, num_features=_NUM_FEATURES, dropout=dropout)
         self.audio_encoder = RelationEncoder(in_features=audio_features, num_features=_NUM_FEATURES, dropout=dropout)
         self.visual_decoder = RelationDecoder(in_features=_HIDDEN_CHANNELS, num_features=_NUM_FEATURES, dropout=dropout)
         self.audio_decoder = RelationDecoder(in_features=audio_features, num_features=_NUM_FEATURES, dropout=dropout)
         self.interaction = RelationAttention(num_features=_NUM_FEATURES, num_heads=interaction_heads, dropout=dropout)
-        self.heads = LocalizationHeads(num_features=_NUM_FEATURES, num_categories=num_categories, pooling="max")
-        init_linear_weights(self)
+        self.heads = LocalizationHeads(
+            num_features=_NUM_FEATURES, num_categories=num_categories, pooling="max", background_class=background_class
+        )
+        init_as_released(self)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> CMRANLocalization:
         """Localise in maps (B, T, H, W, visual_channels) and audio (B, T, audio_features).

@@ -1,6 +1,7 @@
-"""The heads: from fused segments to the segments that hold an event, and the category of the clip.
+"""The heads: from fused segments to those that hold an event and the category of the clip, or to a class of each.
 
-Axes: B clip, T segment, D feature, C category (background is not one of them).
+Axes: B clip, T segment, D feature, C category (background is not one of them), K class: the categories, and behind
+them background where the network has a class for it (K is C or C + 1).
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ class LocalizationHeads(nn.Module):
         C.
     pooling : {"mean", "max"}, optional
         How segments are pooled over time before the category is judged.
+    background_class : bool, optional
+        Whether background is one of the clip's classes (K = C + 1), the last.
 
     Raises
     ------
@@ -35,15 +38,16 @@ class LocalizationHeads(nn.Module):
         "category_classifier.0": "category",
     }
 
-    def __init__(self, *, num_features: int, num_categories: int, pooling: Pooling = "mean") -> None:
+    def __init__(
+        self, *, num_features: int, num_categories: int, pooling: Pooling = "mean", background_class: bool = False
+    ) -> None:
         super().__init__()
         if pooling not in ("mean", "max"):
             raise ValueError(f"pooling: expected 'mean' or 'max', found {pooling!r}")
-        if num_categories < 1:
-            raise ValueError(f"num_categories: expected at least 1, found {num_categories}")
+        _require_categories(num_categories)
         self.pooling = pooling
         self.relevance = nn.Linear(num_features, 1)
-        self.category = nn.Linear(num_features, num_categories)
+        self.category = nn.Linear(num_features, num_categories + background_class)
 
     def forward(self, fusion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Judge the fused features (B, T, D).
@@ -52,7 +56,7 @@ class LocalizationHeads(nn.Module):
         -------
         event_logits : torch.Tensor, shape (B, T)
             Positive where an event is more likely than background.
-        category_logits : torch.Tensor, shape (B, C)
+        category_logits : torch.Tensor, shape (B, K)
             Of the clip.
         """
         return self.judge_segments(fusion), self.judge_clips(fusion)
@@ -75,23 +79,52 @@ def in_full_precision(layer: nn.Module, features: torch.Tensor) -> torch.Tensor:
         return answers
 
 
+class SegmentHead(nn.Linear):
+    """Class of each segment, background last, linear in its features.
+
+    Parameters
+    ----------
+    num_features : int
+        D, of the features.
+    num_categories : int
+        C.
+    bias : bool, optional
+        Whether the classes have a bias.
+
+    Raises
+    ------
+    ValueError
+        If there is no category.
+    """
+
+    def __init__(self, *, num_features: int, num_categories: int, bias: bool = True) -> None:
+        _require_categories(num_categories)
+        super().__init__(num_features, num_categories + 1, bias=bias)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Judge features (B, T, D); the logits have shape (B, T, C + 1)."""
+        # As the other heads: all digits, also under autocast.
+        with torch.autocast(features.device.type, enabled=False):
+            return super().forward(features.to(self.weight.dtype))
+
+
 def weak_clip_probabilities(event_logits: torch.Tensor, category_logits: torch.Tensor) -> torch.Tensor:
     """Combine both heads into one prediction per clip, which clip labels alone can train.
 
-    For category c: the softmax over categories of max_t sigmoid(event_logits[t]) · category_logits[c]. The
-    maximum is taken per category, so that a negative category logit picks the *least* eventful segment.
+    For class c: the softmax over classes of max_t sigmoid(event_logits[t]) · category_logits[c]. The
+    maximum is taken per class, so that a negative category logit picks the *least* eventful segment.
 
     Parameters
     ----------
     event_logits : torch.Tensor, shape (B, T)
         Event relevance.
-    category_logits : torch.Tensor, shape (B, C)
+    category_logits : torch.Tensor, shape (B, K)
         Category of the clip.
 
     Returns
     -------
-    torch.Tensor, shape (B, C)
-        Probabilities; they sum to one over the categories.
+    torch.Tensor, shape (B, K)
+        Probabilities; they sum to one over the classes.
     """
     return gated_clip_probabilities(torch.sigmoid(event_logits), category_logits)
 
@@ -100,3 +133,9 @@ def gated_clip_probabilities(relevance: torch.Tensor, category_logits: torch.Ten
     """Combine both answers as :func:`weak_clip_probabilities` does, where the relevance (B, T) is 0 to 1 already."""
     segment_logits = relevance.unsqueeze(-1) * category_logits.unsqueeze(1)
     return torch.softmax(segment_logits.max(dim=1).values, dim=-1)
+
+
+def _require_categories(num_categories: int) -> None:
+    """Check that there is something to tell apart from background."""
+    if num_categories < 1:
+        raise ValueError(f"num_categories: expected at least 1, found {num_categories}")

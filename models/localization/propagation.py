@@ -28,7 +28,7 @@ class Propagation:
     audio_similarity : torch.Tensor, shape (B, A, V)
         The same seen from the audio, each row divided by its sum over the visual segments (β_av).
     visual_connections : torch.Tensor, shape (B, V, A)
-        The entries of ``visual_similarity`` above tau, with rows that sum to one, or to zero (γ_va).
+        The entries of ``visual_similarity`` above tau, as the kind of propagation weighs them (γ_va).
     audio_connections : torch.Tensor, shape (B, A, V)
         The entries of ``audio_similarity`` above tau, likewise (γ_av).
     visual, audio : torch.Tensor, shape (B, T, D)
@@ -47,12 +47,13 @@ class Propagation:
     fusion: torch.Tensor
 
 
-class PositiveSamplePropagation(nn.Module):
+class PlainPropagation(nn.Module):
     """Exchange features between the modalities along the pairs of segments that match best.
 
-    CPSP (arXiv 2211.09980), section on positive sample propagation; as in the released code, each modality adds
-    what it gathers to its own features and both share one layer norm. A row of similarities that is zero, or of
-    which nothing exceeds tau, gathers nothing.
+    Each modality adds what it gathers to its own features, and both share one layer norm. A row of similarities that
+    is zero, or of which nothing exceeds tau, gathers nothing. This is the form of PSP's first release (Zhou et al.,
+    CVPR 2021) for weak supervision: the shares that exceed tau are kept as they are, and what is gathered is not
+    projected again.
 
     Parameters
     ----------
@@ -61,8 +62,7 @@ class PositiveSamplePropagation(nn.Module):
     tau : float
         Share of a row that a pair must exceed to be kept, 0 to 1; 1 removes every connection.
     dropout : float, optional
-        Probability of dropping a feature while training: of the four rectified projections, and of the two
-        rectified outputs before the norm.
+        Probability of dropping, while training, a feature of the four rectified projections.
 
     Raises
     ------
@@ -73,10 +73,8 @@ class PositiveSamplePropagation(nn.Module):
     released_names: ClassVar[Mapping[str, str]] = {
         "v_L1": "visual_value",
         "v_L2": "visual_key",
-        "v_fc": "visual_output",
         "a_L1": "audio_key",
         "a_L2": "audio_value",
-        "a_fc": "audio_output",
         "layer_norm": "layer_norm",
     }
 
@@ -92,8 +90,6 @@ class PositiveSamplePropagation(nn.Module):
         self.visual_value = nn.Linear(num_features, num_features, bias=False)
         self.audio_key = nn.Linear(num_features, num_features, bias=False)
         self.audio_value = nn.Linear(num_features, num_features, bias=False)
-        self.visual_output = nn.Linear(num_features, num_features, bias=False)
-        self.audio_output = nn.Linear(num_features, num_features, bias=False)
         self.layer_norm = nn.LayerNorm(num_features, eps=1e-6)
         self.dropout = nn.Dropout(dropout)
 
@@ -115,10 +111,8 @@ class PositiveSamplePropagation(nn.Module):
         audio_similarity = _share_of_row(pair_similarity.mT)
         visual_connections = self._prune(visual_similarity)
         audio_connections = self._prune(audio_similarity)
-        gathered_visual = visual + visual_connections @ audio_value
-        gathered_audio = audio + audio_connections @ visual_value
-        propagated_visual = self.layer_norm(self._rectify(self.visual_output, gathered_visual))
-        propagated_audio = self.layer_norm(self._rectify(self.audio_output, gathered_audio))
+        propagated_visual = self.layer_norm(self._project_visual(visual + visual_connections @ audio_value))
+        propagated_audio = self.layer_norm(self._project_audio(audio + audio_connections @ visual_value))
         return Propagation(
             pair_similarity=pair_similarity,
             visual_similarity=visual_similarity,
@@ -135,8 +129,60 @@ class PositiveSamplePropagation(nn.Module):
         return projected
 
     def _prune(self, shares: torch.Tensor) -> torch.Tensor:
-        """Drop the shares that do not exceed tau and divide the rest by their sum."""
-        return _share_of_row(torch.where(shares > self.tau, shares, 0.0))
+        """Drop the shares that do not exceed tau."""
+        return torch.where(shares > self.tau, shares, 0.0)
+
+    def _project_visual(self, gathered: torch.Tensor) -> torch.Tensor:
+        """Return what is normalised of the visual features and those gathered from the audio."""
+        return gathered
+
+    def _project_audio(self, gathered: torch.Tensor) -> torch.Tensor:
+        """Return what is normalised of the audio features and those gathered from the picture."""
+        return gathered
+
+
+class PositiveSamplePropagation(PlainPropagation):
+    """The propagation of CPSP, in which the kept shares are divided by their sum and what is gathered is projected.
+
+    CPSP (arXiv 2211.09980), section on positive sample propagation, as in the released code; PSP (CVPR 2021) has it
+    under full supervision.
+
+    Parameters
+    ----------
+    num_features : int, optional
+        D, of the inputs, of the similarity space and of the outputs.
+    tau : float
+        Share of a row that a pair must exceed to be kept, 0 to 1; 1 removes every connection.
+    dropout : float, optional
+        Probability of dropping a feature while training: of the four rectified projections, and of the two
+        rectified outputs before the norm.
+
+    Raises
+    ------
+    ValueError
+        If tau is not between 0 and 1.
+    """
+
+    released_names: ClassVar[Mapping[str, str]] = {
+        **PlainPropagation.released_names,
+        "v_fc": "visual_output",
+        "a_fc": "audio_output",
+    }
+
+    def __init__(self, *, num_features: int = 256, tau: float, dropout: float = 0.1) -> None:
+        super().__init__(num_features=num_features, tau=tau, dropout=dropout)
+        self.visual_output = nn.Linear(num_features, num_features, bias=False)
+        self.audio_output = nn.Linear(num_features, num_features, bias=False)
+
+    def _prune(self, shares: torch.Tensor) -> torch.Tensor:
+        """Drop the shares that do not exceed tau and divide the rest by their sum; a row may sum to zero."""
+        return _share_of_row(super()._prune(shares))
+
+    def _project_visual(self, gathered: torch.Tensor) -> torch.Tensor:
+        return self._rectify(self.visual_output, gathered)
+
+    def _project_audio(self, gathered: torch.Tensor) -> torch.Tensor:
+        return self._rectify(self.audio_output, gathered)
 
 
 def _share_of_row(weights: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,7 @@ from torch.nn import functional
 from models.localization.answers import GatedLocalization
 from models.localization.attention import AudioGuidedAttention
 from models.localization.heads import LocalizationHeads, Pooling, weak_clip_probabilities
-from models.localization.initialisation import init_linear_weights
+from models.localization.initialisation import init_as_released
 from models.localization.propagation import PositiveSamplePropagation, Propagation
 from models.localization.released import inside
 from models.localization.temporal import TemporalEncoder
@@ -66,8 +66,8 @@ class PSPLocalization(GatedLocalization):
 class PSPNet(nn.Module):
     """Localise audio-visual events in clips cut into segments.
 
-    Linear weights start Xavier-uniform, as in this family of networks; biases and LSTMs as PyTorch starts them.
-    All of it is drawn from the global generator, so ``torch.manual_seed`` determines it.
+    The linear weights of the attention and of the propagation start Xavier-uniform, as in the release of this family;
+    the projections, the heads and everything else as PyTorch starts them.
 
     Parameters
     ----------
@@ -95,6 +95,7 @@ class PSPNet(nn.Module):
         **inside("psp", "propagation", PositiveSamplePropagation.released_names),
         **inside("", "heads", LocalizationHeads.released_names),
     }
+    xavier_layers: ClassVar[tuple[str, ...]] = ("attention", "propagation")
 
     def __init__(
         self,
@@ -109,15 +110,15 @@ class PSPNet(nn.Module):
     ) -> None:
         super().__init__()
         self.audio_features = audio_features
-        self.audio_projection = _projection(audio_features)
-        self.visual_projection = _projection(visual_channels)
+        self.audio_projection = projection(audio_features)
+        self.visual_projection = projection(visual_channels)
         self.attention = AudioGuidedAttention(
             visual_channels=visual_channels, audio_features=128, num_positions=num_positions
         )
         self.temporal = TemporalEncoder(visual_features=128, audio_features=128, hidden_features=128)
         self.propagation = PositiveSamplePropagation(num_features=256, tau=tau, dropout=dropout)
         self.heads = LocalizationHeads(num_features=256, num_categories=num_categories, pooling=pooling)
-        init_linear_weights(self)
+        init_as_released(self)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> PSPLocalization:
         """Localise in maps (B, T, H, W, visual_channels) and audio (B, T, audio_features).
@@ -138,7 +139,7 @@ class PSPNet(nn.Module):
             event_logits=event_logits,
             category_logits=category_logits,
             clip_probabilities=weak_clip_probabilities(event_logits, category_logits),
-            similarity=_cosine(propagation.visual.to(event_logits), propagation.audio.to(event_logits)),
+            similarity=cosine(propagation.visual.to(event_logits), propagation.audio.to(event_logits)),
             fusion=propagation.fusion,
             visual=propagation.visual,
             audio=propagation.audio,
@@ -152,11 +153,11 @@ class PSPNet(nn.Module):
         )
 
 
-def _projection(num_features: int) -> nn.Sequential:
+def projection(num_features: int) -> nn.Sequential:
     """Two linear layers without bias or activation, to 256 and then 128 features."""
     return nn.Sequential(nn.Linear(num_features, 256, bias=False), nn.Linear(256, 128, bias=False))
 
 
-def _cosine(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def cosine(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Inner product of the unit-normalised vectors along the last axis; 0 where either is zero."""
     return (functional.normalize(first, dim=-1) * functional.normalize(second, dim=-1)).sum(dim=-1)

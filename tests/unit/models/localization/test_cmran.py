@@ -66,16 +66,35 @@ def test_dropout_acts_in_training_only_and_as_much_as_asked():
     inputs = draw()
     network = build()
     first, second = network(*inputs), network(*inputs)
-    for name in ("encoded_visual", "encoded_audio", "decoded_visual", "decoded_audio", "fusion"):
+    for name in ("attended_visual", "encoded_visual", "encoded_audio", "decoded_visual", "decoded_audio", "fusion"):
         assert not torch.equal(getattr(first, name), getattr(second, name)), name
+    without_map = build(map_dropout=0.0)
+    first, second = without_map(*inputs), without_map(*inputs)
     assert torch.equal(first.attended_visual, second.attended_visual)
+    assert not torch.equal(first.encoded_visual, second.encoded_visual)
 
     relations = [module for module in build(dropout=0.3).modules() if isinstance(module, RelationAttention)]
     assert len(relations) == 7
     assert {relation.dropout.p for relation in relations} == {0.3}
-    without = build(dropout=0.0)
+    without = build(map_dropout=0.0, dropout=0.0)
     trained, evaluated = without(*inputs), without.eval()(*inputs)
     torch.testing.assert_close(trained.fusion, evaluated.fusion)
+
+
+@torch.no_grad()
+def test_background_may_be_a_class_of_the_clip():
+    network = build(background_class=True).eval()
+    found = network(*draw())
+    assert found.category_logits.shape == found.clip_probabilities.shape == (2, 4)
+    relevance = torch.sigmoid(found.event_logits)
+    best = (relevance.unsqueeze(2) * found.category_logits.unsqueeze(1)).amax(dim=1)
+    torch.testing.assert_close(found.clip_probabilities, torch.softmax(best, dim=1))
+
+
+@pytest.mark.parametrize("background_class", [False, True])
+def test_a_network_of_background_alone_is_refused(background_class):
+    with pytest.raises(ValueError, match="num_categories: expected at least 1, found 0"):
+        CMRANNet(num_categories=0, background_class=background_class)
 
 
 @pytest.mark.parametrize("heads", [0, 3, -2])

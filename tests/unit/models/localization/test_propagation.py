@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from models.localization.propagation import PositiveSamplePropagation
+from models.localization.propagation import PlainPropagation, PositiveSamplePropagation
 
 
 def build(tau, num_features=4):
@@ -44,6 +44,24 @@ def test_agrees_with_the_definition_pair_by_pair(tau):
             expected = block.layer_norm(torch.relu(block.audio_output(gathered)))
             torch.testing.assert_close(steps.audio[0, segment], expected)
         torch.testing.assert_close(steps.fusion, (steps.visual + steps.audio) / 2)
+
+
+@torch.no_grad()
+def test_the_plain_form_keeps_the_shares_as_they_are_and_projects_nothing():
+    torch.manual_seed(0)
+    block = PlainPropagation(num_features=4, tau=0.3).double().eval()
+    visual, audio = torch.randn(2, 5, 4).double(), torch.randn(2, 5, 4).double()
+    steps = block(visual, audio)
+    for shares, connections in (
+        (steps.visual_similarity, steps.visual_connections),
+        (steps.audio_similarity, steps.audio_connections),
+    ):
+        assert 0 < (shares > 0.3).sum() < shares.numel()
+        torch.testing.assert_close(connections, shares * (shares > 0.3))
+    heard, seen = torch.relu(block.audio_value(audio)), torch.relu(block.visual_value(visual))
+    torch.testing.assert_close(steps.visual, block.layer_norm(visual + steps.visual_connections @ heard))
+    torch.testing.assert_close(steps.audio, block.layer_norm(audio + steps.audio_connections @ seen))
+    torch.testing.assert_close(steps.fusion, (steps.visual + steps.audio) / 2)
 
 
 def test_a_share_of_exactly_tau_is_cut():
