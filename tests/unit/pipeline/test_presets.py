@@ -56,7 +56,7 @@ def test_ave_trains_cpsp_with_the_published_settings(ave: Params) -> None:
     assert (full.avpsp.weight, full.spsa.weight, full.spsa.temperature) == (100, 0.01, 0.6)
     assert (full.vpsa.weight, full.vpsa.form, full.vpsa.margin, full.vpsa.num_negatives) == (1, "triplet", 0.2, 3)
     assert (weak.vpsa.weight, weak.vpsa.form, weak.vpsa.margin, weak.vpsa.num_negatives) == (1, "triplet", 0.6, 4)
-    assert (full.vpsa.ratio, full.vpsa.eta) == (weak.vpsa.ratio, weak.vpsa.eta) == (0.9, 0.2)
+    assert (full.vpsa.ratio, full.vpsa.eta) == (weak.vpsa.ratio, weak.vpsa.eta) == (0.9, 0.1)
 
 
 def test_ave_trains_psp_with_the_settings_of_its_own_paper(ave: Params) -> None:
