@@ -239,7 +239,8 @@ def _findings(report: dict[str, Any]) -> list[str]:
         ("clips of train and val left out, as their video is in test", report.get("leaks_left_out")),
         ("pairs of clips that contradict each other", report.get("clips_that_contradict")),
         (
-            f"rows on which Annotations.txt and a label file differ ({report.get('num_contradicting_segments')} segments)",
+            "rows on which Annotations.txt and a label file differ "
+            f"({report.get('num_contradicting_segments')} segments)",
             report.get("label_contradictions"),
         ),
         ("ids that name several files", report.get("chosen_videos")),
