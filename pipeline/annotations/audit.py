@@ -39,9 +39,10 @@ def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_vide
     -------
     dict
         Counts (`num_*`), that of background clips only where there are any; `splits`, `categories` and
-        `event_length_clips` as nested dicts; every list as ``{"count": …, "items": […]}``. Lists of what few data
-        sets have are there only where they hold something: `duplicate_videos_in_two_splits`,
-        `clips_that_contradict`, `leaks_left_out`, `chosen_videos`, `label_contradictions`.
+        `event_length_clips` as nested dicts; `labels` says what segment labels and event shares are from; every list
+        as ``{"count": …, "items": […]}``. Lists of what few data sets have are there only where they hold something:
+        `duplicate_videos_in_two_splits`, `clips_that_contradict`, `leaks_left_out`, `chosen_videos`,
+        `label_contradictions` (and with it `num_contradicting_segments`), `untimed_clips`.
     """
     clips = [clip for clip in manifest.clips if clip.split != BACKGROUND]
     videos = [video for video in manifest.videos if video.path]
@@ -56,12 +57,15 @@ def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_vide
     num_event_segments: Counter[str] = Counter()
     for clip in manifest.clips:
         splits_of_video[clip.video_id].add(clip.split)
+    num_timed: Counter[str] = Counter()
     for clip in clips:
-        length = clip.events.count("1")
         num_of_category[clip.category][clip.split] += 1
-        lengths[length] += 1
         num_clips[clip.split] += 1
-        num_event_segments[clip.split] += length
+        if clip.is_timed:
+            length = clip.events.count("1")
+            lengths[length] += 1
+            num_timed[clip.split] += 1
+            num_event_segments[clip.split] += length
     num_videos = Counter(split for splits in splits_of_video.values() for split in splits)
 
     ids_of_content: defaultdict[str, list[str]] = defaultdict(list)
@@ -79,6 +83,7 @@ def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_vide
         "leaks_left_out": _listed(annotations.leaks_left_out),
         "chosen_videos": _listed(annotations.chosen_videos),
         "label_contradictions": _listed(annotations.label_contradictions),
+        "untimed_clips": _listed(clip.clip_id for clip in clips if not clip.is_timed),
     }
     return {
         "dataset": name,
@@ -89,12 +94,12 @@ def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_vide
         "num_categories": len(manifest.categories),
         "num_segments": num_segments,
         "num_bytes": sum(video.size_bytes or 0 for video in videos),
-        "background_share": _background_share(num_event_segments.total(), num_clips.total(), num_segments),
+        "background_share": _background_share(num_event_segments.total(), num_timed.total(), num_segments),
         "splits": {
             split: {
                 "num_clips": num_clips[split],
                 "num_videos": num_videos[split],
-                "background_share": _background_share(num_event_segments[split], num_clips[split], num_segments),
+                "background_share": _background_share(num_event_segments[split], num_timed[split], num_segments),
             }
             for split in SPLITS
         },
@@ -102,6 +107,7 @@ def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_vide
             category: {split: counts[split] for split in SPLITS} for category, counts in num_of_category.items()
         },
         "event_length_clips": {str(length): lengths[length] for length in range(num_segments + 1)},
+        "labels": {"segments": annotations.truth, "event_shares": annotations.event_shares},
         "qualities": annotations.qualities,
         "missing_videos": _listed(video.video_id for video in videos if video.size_bytes is None and needs_videos),
         "empty_videos": _listed(video.video_id for video in videos if video.size_bytes == 0),
@@ -113,12 +119,17 @@ def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_vide
             )
             for one, other in combinations(splits_with_background, 2)
         },
-        "clips_without_event": _listed(clip.clip_id for clip in clips if "1" not in clip.events),
+        "clips_without_event": _listed(clip.clip_id for clip in clips if clip.is_timed and "1" not in clip.events),
         "rows_without_split": _listed(annotations.rows_without_split),
         "categories_without_training_clips": _listed(
             category for category, counts in num_of_category.items() if not counts["train"]
         ),
         **{key: listed for key, listed in rare.items() if listed["count"]},
+        **(
+            {"num_contradicting_segments": annotations.num_contradicting_segments}
+            if annotations.label_contradictions
+            else {}
+        ),
     }
 
 
@@ -130,7 +141,7 @@ def _contradictions(clips: Iterable[Clip], videos: Iterable[VideoFile]) -> Itera
     """
     content = {video.video_id: video.sha256 for video in videos if video.sha256 and video.size_bytes}
     clips_of_content: defaultdict[str, list[Clip]] = defaultdict(list)
-    for clip in clips:
+    for clip in filter(lambda clip: clip.is_timed, clips):
         clips_of_content[content.get(clip.video_id, f"id {clip.video_id}")].append(clip)
     for same in clips_of_content.values():
         for one, other in combinations(same[:MAX_COMPARED_CLIPS], 2):
@@ -168,6 +179,8 @@ def audit_markdown(report: dict[str, Any]) -> str:
         f"{report['num_rows']} rows, {report['num_clips']} clips, {report['num_videos']} videos "
         f"({report['num_bytes'] / 1e6:.1f} MB), {report['num_categories']} categories; "
         f"{_percent(report['background_share'])} of the segments are background.",
+        "",
+        f"Segment labels: {report['labels']['segments']}. Event shares: {report['labels']['event_shares']}.",
         "",
     ]
     if num_background_clips := report.get("num_background_clips"):
@@ -225,9 +238,14 @@ def _findings(report: dict[str, Any]) -> list[str]:
         ),
         ("clips of train and val left out, as their video is in test", report.get("leaks_left_out")),
         ("pairs of clips that contradict each other", report.get("clips_that_contradict")),
-        ("rows that a label file contradicts, kept as annotated", report.get("label_contradictions")),
+        (
+            "rows on which Annotations.txt and a label file differ "
+            f"({report.get('num_contradicting_segments')} segments)",
+            report.get("label_contradictions"),
+        ),
         ("ids that name several files", report.get("chosen_videos")),
         ("clips without an event segment", report["clips_without_event"]),
+        ("clips with a category but without times, for weak training only", report.get("untimed_clips")),
         ("rows in no split, left out", report["rows_without_split"]),
         ("categories without training clips", report["categories_without_training_clips"]),
     ]

@@ -9,7 +9,11 @@
     Rows as in ``Annotations.txt``.
 
 Label files
-    May stand beside them, and are held against the rows, see :mod:`pipeline.annotations.ave_labels`.
+    May stand beside them, and are held against the rows, see :mod:`pipeline.annotations.ave_labels`. With
+    ``dataset.labels: released`` the segments of ``right_labels.h5`` are the truth where it is there, as in the authors'
+    code; the category stays that of the row.
+``prob_label.h5``
+    Share of the segments per class, see :mod:`pipeline.annotations.ave_shares`.
 
 Either form of the split will do; where both are present they must agree.
 
@@ -22,12 +26,22 @@ The rendered data set (format ``synthetic``) is written in the same form.
 """
 
 from collections import Counter
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.annotations.ave_labels import check_labels, read_array, read_background
+from pipeline.annotations.ave_labels import (
+    SEGMENT_LABELS,
+    check_category_labels,
+    count_differing_segments,
+    differences,
+    read_array,
+    read_background,
+    read_segment_labels,
+)
 from pipeline.annotations.ave_rows import Row, read_rows
+from pipeline.annotations.ave_shares import EVENT_SHARES, read_event_shares
 from pipeline.annotations.rules import (
     Annotations,
     Faults,
@@ -53,8 +67,8 @@ def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracte
     Raises
     ------
     AnnotationError
-        If a file is missing or contradicts the format, two forms of the split disagree, or a label file is of other
-        rows.
+        If a file is missing or contradicts the format, two forms of the split disagree, a label file is of other rows,
+        or two files of segment labels differ where ``dataset.labels`` is ``released``.
     """
     remedy = f"put the data set's files there, see data/{params.name}/README.md"
     path = raw / "Annotations.txt"
@@ -65,11 +79,14 @@ def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracte
     parsed = _check_rows(path, rows, params)
     splits = _read_splits(raw, rows, remedy=remedy)
     categories = tuple(dict.fromkeys(row.fields[0] for row in rows))
-    contradictions = check_labels(raw, rows, parsed, categories)
+    check_category_labels(raw, rows, categories)
+    labelled = read_segment_labels(raw, rows, categories, params.num_segments)
+    truth, truth_name = _choose_truth(raw, parsed, labelled, params)
+    shares = read_event_shares(raw, rows, categories)
 
     clips, clip_ids = [], set()
     num_rows_of_video: Counter[str] = Counter()
-    for row, events, split in zip(rows, parsed, splits, strict=True):
+    for row, events, share, split in zip(rows, truth, shares or repeat(None, len(rows)), splits, strict=True):
         category, video_id = row.fields[:2]
         num_rows_of_video[video_id] += 1
         number = num_rows_of_video[video_id]
@@ -85,7 +102,7 @@ def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracte
             )
         clip_ids.add(clip_id)
         if split is not None:
-            clips.append(Clip(clip_id, video_id, f"{folder}{video_id}.mp4", category, events, split))
+            clips.append(Clip(clip_id, video_id, f"{folder}{video_id}.mp4", category, events, split, share))
     if source == "released":
         clips += read_background(raw, rows, categories, params.num_segments)
     return Annotations(
@@ -94,8 +111,36 @@ def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracte
         num_rows=len(rows),
         rows_without_split=tuple(row.text for row, split in zip(rows, splits, strict=True) if split is None),
         qualities=dict(Counter(row.fields[2] for row in rows).most_common()),
-        label_contradictions=tuple(contradictions),
+        label_contradictions=tuple(
+            text for name, events in labelled.items() for text in differences(name, events, parsed, rows)
+        ),
+        num_contradicting_segments=sum(count_differing_segments(events, parsed) for events in labelled.values()),
+        truth=truth_name,
+        event_shares=EVENT_SHARES if shares else "derived",
     )
+
+
+def _choose_truth(
+    raw: Path, annotated: list[str], labelled: dict[str, list[str]], params: DatasetParams
+) -> tuple[list[str], str]:
+    """Return the events of each row that count, as ``dataset.labels`` says, and in words where they are from."""
+    if params.labels == "annotations":
+        return annotated, "Annotations.txt"
+    if not labelled:
+        return annotated, f"Annotations.txt, as none of {', '.join(SEGMENT_LABELS)} is there"
+    (name, truth), *others = labelled.items()
+    for other, events in others:
+        if events != truth:
+            number = next(row for row, pair in enumerate(zip(truth, events, strict=True)) if pair[0] != pair[1])
+            raise AnnotationError(
+                explain(
+                    f"{raw / other} row {number}",
+                    expected=f"{truth[number]}, as {name} says, where dataset.labels is released",
+                    found=events[number],
+                    remedy="leave the file that is right",
+                )
+            )
+    return truth, name
 
 
 def _check_rows(path: Path, rows: list[Row], params: DatasetParams) -> list[str]:

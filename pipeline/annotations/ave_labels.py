@@ -7,7 +7,8 @@
     The same for clips of background alone that come with the released features: (rows, C + 1), background set.
 
 Label files are not needed; where one is present, a row of another category is refused, since then the features that
-came with it are in another order too. Segments on which it differs are noted, and stay as annotated.
+came with it are in another order too. Segments on which it differs are counted and named; whether the file or
+``Annotations.txt`` is right there is for ``dataset.labels`` to say.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,68 +29,100 @@ BACKGROUND_FEATURES = ("audio_feature_noisy.h5", "visual_feature_noisy.h5")
 _ONE_RELEASE = "use the Annotations.txt, the labels and the features of one release"
 
 
-def check_labels(raw: Path, rows: list[Row], events: list[str], categories: Sequence[str]) -> list[str]:
-    """Refuse label files of other rows than `rows`; return in words where segment labels are not `events`.
+def check_category_labels(raw: Path, rows: Sequence[Row], categories: Sequence[str]) -> None:
+    """Refuse ``mil_labels.h5``, if it is there, where it is not of `rows`.
 
     Parameters
     ----------
     raw : Path
-        Folder of the label files; what is not there is not checked.
-    rows : list of Row
+        Folder of the label files.
+    rows : sequence of Row
         Of ``Annotations.txt``, at least one.
-    events : list of str
-        One character per segment of each row, ``1`` where the event is.
     categories : sequence of str
         In class order.
 
     Raises
     ------
     AnnotationError
-        If a file is damaged, of another shape, or of other rows.
+        If the file is damaged, of another shape, or of other rows.
     """
-    classes = np.array([categories.index(row.fields[0]) for row in rows])
-    num_segments, num_classes = len(events[0]), len(categories) + 1
     path = raw / CATEGORY_LABELS
     if path.exists():
-        labels = _read_labels(path, (num_classes,), rows=rows)
-        wrong = (labels != np.eye(num_classes, dtype=bool)[classes]).any(axis=1)
+        labels = _read_labels(path, (len(categories) + 1,), rows=rows)
+        wrong = (labels != _one_hot(rows, categories)).any(axis=1)
         _refuse_other_categories(path, labels, wrong, rows, categories)
-    contradictions = []
-    for path in filter(Path.exists, (raw / name for name in SEGMENT_LABELS)):
-        labels = _read_labels(path, (num_segments, num_classes), rows=rows)
-        # Some rows of the first release are said to name a second category; with the right one there, so is the order.
-        named = labels[:, :, :-1].max(axis=1)
-        wrong = named.any(axis=1) & ~named[np.arange(len(rows)), classes]
-        _refuse_other_categories(path, named, wrong, rows, categories)
-        for number, text in enumerate(_events_as_labelled(labels, classes)):
-            if text != events[number]:
-                row = rows[number]
-                unclear = " (?: another class, several or none)" if "?" in text else ""
-                contradictions.append(
-                    f"row {number}, line {row.line}, {row.fields[1]}: Annotations.txt says {events[number]}, "
-                    f"{path.name} says {text}{unclear}"
-                )
-    return contradictions
 
 
-def _events_as_labelled(labels: np.ndarray, classes: np.ndarray) -> list[str]:
-    """Return the events that segment labels give to each row: ``?`` where neither event nor background is said.
+def read_segment_labels(
+    raw: Path, rows: Sequence[Row], categories: Sequence[str], num_segments: int
+) -> dict[str, list[str]]:
+    """Return what the files of segment labels say, by file name in the order of :data:`SEGMENT_LABELS`.
 
-    Parameters
-    ----------
-    labels : numpy.ndarray
-        (rows, T, C + 1), bool, background last.
-    classes : numpy.ndarray
-        (rows,), the category of each row.
+    Returns
+    -------
+    dict of str to list of str
+        The events of each row, one character per segment, ``1`` where the event is; empty where there is no such file.
+
+    Raises
+    ------
+    AnnotationError
+        If a file is damaged, of another shape, gives a segment several classes or none, or a row another category than
+        ``Annotations.txt``.
     """
-    one_class = labels.sum(axis=2) == 1
-    event = labels[np.arange(len(labels)), :, classes]
-    characters = np.select([one_class & event, one_class & labels[:, :, -1]], ["1", "0"], default="?")
-    return ["".join(row) for row in characters]
+    events = {}
+    for path in filter(Path.exists, (raw / name for name in SEGMENT_LABELS)):
+        labels = _read_labels(path, (num_segments, len(categories) + 1), rows=rows)
+        _refuse_unclear_segments(path, labels, categories)
+        named: np.ndarray = labels[:, :, :-1].max(axis=1)
+        wrong = (named & ~_one_hot(rows, categories)[:, :-1]).any(axis=1)
+        _refuse_other_categories(path, named, wrong, rows, categories)
+        events[path.name] = ["".join("10"[int(background)] for background in row) for row in labels[:, :, -1]]
+    return events
+
+
+def differences(name: str, labelled: Sequence[str], annotated: Sequence[str], rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each row whose events in the label file `name` are not those of ``Annotations.txt``."""
+    return [
+        f"row {number}, line {row.line}, {row.fields[1]}: Annotations.txt says {annotation}, {name} says {label}"
+        for number, (row, annotation, label) in enumerate(zip(rows, annotated, labelled, strict=True))
+        if annotation != label
+    ]
+
+
+def count_differing_segments(labelled: Sequence[str], annotated: Sequence[str]) -> int:
+    """Return in how many segments two lists of events differ.
+
+    >>> count_differing_segments(["0110", "1111"], ["0100", "0110"])
+    3
+    """
+    pairs = zip("".join(labelled), "".join(annotated), strict=True)
+    return sum(one != other for one, other in pairs)
+
+
+def _one_hot(rows: Sequence[Row], categories: Sequence[str]) -> np.ndarray:
+    """Return the category of each row, (rows, C + 1) bool."""
+    classes = [categories.index(row.fields[0]) for row in rows]
+    one_hot: np.ndarray = np.eye(len(categories) + 1, dtype=bool)[classes]
+    return one_hot
+
+
+def _refuse_unclear_segments(path: Path, labels: np.ndarray, categories: Sequence[str]) -> None:
+    """Raise for the first segment of `labels` (rows, T, C + 1) that has not one class."""
+    unclear = labels.sum(axis=2) != 1
+    if unclear.any():
+        number, segment = (int(index) for index in np.argwhere(unclear)[0])
+        raise AnnotationError(
+            explain(
+                f"{path} row {number} segment {segment}",
+                expected="one class",
+                found=f"{_names_of_classes(labels[number, segment], categories)} (such segments: {unclear.sum()})",
+                remedy=f"{_ONE_RELEASE}, or move the file away",
+            )
+        )
 
 
 def _refuse_other_categories(
-    path: Path, labels: np.ndarray, wrong: np.ndarray, rows: list[Row], categories: Sequence[str]
+    path: Path, labels: np.ndarray, wrong: np.ndarray, rows: Sequence[Row], categories: Sequence[str]
 ) -> None:
     """Raise for the first row that `wrong` (rows,) marks; `labels` (rows, classes) says what is found there."""
     if not wrong.any():
@@ -210,14 +243,15 @@ def _refuse_number_of_rows(path: Path, num_labels: int, rows: Sequence[Row]) -> 
 
 
 def read_array(
-    path: Path, names: Sequence[str], *, expected: str, remedy: str, fits: Callable[[h5py.Dataset], bool]
+    path: Path, names: Sequence[str] | None, *, expected: str, remedy: str, fits: Callable[[h5py.Dataset], bool]
 ) -> np.ndarray:
     """Return the first data set of an HDF5 file that has one of the `names`, if it `fits`.
 
     Parameters
     ----------
     path : Path
-    names : sequence of str
+    names : sequence of str, optional
+        Without them the file holds one data set, of any name.
     expected, remedy : str
         What the file should hold, and what to do if it does not.
     fits : callable
@@ -230,7 +264,8 @@ def read_array(
     """
     try:
         with h5py.File(path, "r") as file:
-            data = next((file[name] for name in names if isinstance(file.get(name), h5py.Dataset)), None)
+            known = names or (file if len(file) == 1 else ())
+            data = next((file[name] for name in known if isinstance(file.get(name), h5py.Dataset)), None)
             if data is None:
                 found = f"{sorted(file)}"
             elif not fits(data):

@@ -51,6 +51,12 @@ class Annotations:
         For every id that names several files, which one was chosen and which were not, in words.
     label_contradictions : tuple of str
         Rows on which the annotation file and a label file that came with it disagree, in words.
+    num_contradicting_segments : int
+        Segments in which they do.
+    truth : str
+        What the segment labels are from, in words.
+    event_shares : str
+        What the event share of each clip is from: a file, or ``derived`` from its segments.
     """
 
     clips: tuple[Clip, ...]
@@ -61,6 +67,9 @@ class Annotations:
     leaks_left_out: tuple[str, ...] = ()
     chosen_videos: tuple[str, ...] = ()
     label_contradictions: tuple[str, ...] = ()
+    num_contradicting_segments: int = 0
+    truth: str = "annotations"
+    event_shares: str = "derived"
 
 
 class Faults:

@@ -42,9 +42,17 @@ class DatasetParams(Section):
     videos: Annotated[str, Field(min_length=1)]
     split: Literal["official", "leak_free"]
     ambiguous_videos: Literal["largest", "error"]
+    labels: Literal["annotations", "released"]
     num_segments: Count
     segment_seconds: Annotated[float, Field(ge=0.96)]  # VGGish hears the first 0.96 s of a segment
     min_coverage: Fraction
+
+    @model_validator(mode="after")
+    def _released_labels_are_of_ave(self) -> Self:
+        if self.labels == "released" and self.format != "ave":
+            expected = f"annotations where dataset.format is {self.format}: label files were released for ave alone"
+            raise contradiction(("labels",), expected=expected, found=self.labels)
+        return self
 
 
 class FeaturesParams(Section):

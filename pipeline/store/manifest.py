@@ -1,11 +1,14 @@
 """The manifest: one row per labelled clip, and the list of video files the rows point to.
 
-``manifest.csv``   clip_id, video_id, path, category, events, split
+``manifest.csv``   clip_id, video_id, path, category, events, split, event_share
 ``videos.csv``     video_id, path, size_bytes, sha256 (empty size and hash: the file is missing)
 ``categories.txt`` one category per line; the line number is the class index
 
 `path` is relative to ``data/<name>/raw``; `events` has one character per segment, ``1`` where the event is both
 seen and heard. Several clips may share a video (45 do in AVE); features are extracted once per video.
+
+A clip of which only the category is known, not when it happens, has ``?`` for every segment. `event_share` is the share
+of a clip's segments with the event, 0 to 1; it is empty for such a clip.
 
 A clip known to be background throughout, which may be added to weak training and is never scored, has the split
 ``background``, an empty category and no event. `path` is empty for a clip of which only features exist.
@@ -21,8 +24,9 @@ from pipeline.core.files import read_csv, write_csv, write_text
 
 SPLITS = ("train", "val", "test")
 BACKGROUND = "background"
+UNKNOWN = "?"
 
-CLIP_COLUMNS = ("clip_id", "video_id", "path", "category", "events", "split")
+CLIP_COLUMNS = ("clip_id", "video_id", "path", "category", "events", "split", "event_share")
 VIDEO_COLUMNS = ("video_id", "path", "size_bytes", "sha256")
 
 
@@ -41,9 +45,12 @@ class Clip:
     category : str
         What happens in the clip; never ``background``, empty in that split.
     events : str
-        One character per segment: ``1`` audio-visual event, ``0`` background.
+        One character per segment: ``1`` audio-visual event, ``0`` background; ``?`` throughout where no time is known.
     split : str
         ``train``, ``val`` or ``test``; or ``background``, which belongs to none of them.
+    event_share : float, optional
+        Share of the segments with the event, 0 to 1: one number per clip, which says less than segment labels and
+        more than a category. By default that of `events`; None where these are unknown.
     """
 
     clip_id: str
@@ -52,9 +59,34 @@ class Clip:
     category: str
     events: str
     split: str
+    event_share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.event_share is None and self.events and self.is_timed:
+            object.__setattr__(self, "event_share", self.events.count("1") / len(self.events))
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it is known of each segment if the event is there."""
+        return UNKNOWN not in self.events
 
     def event_mask(self) -> np.ndarray:
-        """Return `events` as a boolean array of shape (T,)."""
+        """Return `events` as a boolean array of shape (T,).
+
+        Raises
+        ------
+        AnnotationError
+            If they are unknown.
+        """
+        if not self.is_timed:
+            raise AnnotationError(
+                explain(
+                    f"clip {self.clip_id}",
+                    expected="a label per segment",
+                    found="a category alone, without times",
+                    remedy="annotate its times, or use it for weak training only",
+                )
+            )
         return np.array([character == "1" for character in self.events])
 
 
@@ -99,12 +131,28 @@ def load_manifest(folder: Path) -> Manifest:
                     remedy="run `dvc repro prepare`",
                 )
             )
-    clips = tuple(Clip(**row) for row in read_csv(folder / "manifest.csv"))
     return Manifest(
-        clips=clips,
+        clips=_load_clips(folder / "manifest.csv"),
         videos=load_videos(folder / "videos.csv"),
         categories=tuple((folder / "categories.txt").read_text(encoding="utf-8").split("\n")[:-1]),
     )
+
+
+def _load_clips(path: Path) -> tuple[Clip, ...]:
+    clips = []
+    for row in read_csv(path):
+        if set(row) != set(CLIP_COLUMNS):
+            raise AnnotationError(
+                explain(
+                    path,
+                    expected=f"the columns {', '.join(CLIP_COLUMNS)}",
+                    found=", ".join(map(str, row)),
+                    remedy="run `dvc repro prepare`",
+                )
+            )
+        share = row.pop("event_share")
+        clips.append(Clip(**row, event_share=float(share) if share else None))
+    return tuple(clips)
 
 
 def load_videos(path: Path) -> tuple[VideoFile, ...]:

@@ -3,6 +3,10 @@
 There are two objects on purpose. :class:`Clips` has features and one category per clip, and no segment label anywhere
 in it: it is all that weak training gets. :class:`LabelledClips` adds a label per segment.
 
+The weak training of PSP (2021), alone among the released methods, also sees the share of each clip's segments with the
+event. It is one number per clip, weaker than a label per segment and stronger than a category, so that it is given
+only where it is asked for: :meth:`LabelledClips.without_segment_labels`.
+
 This module knows where each clip's features are; :mod:`pipeline.training.loading` reads them.
 """
 
@@ -113,6 +117,9 @@ class Clips:
     num_categories : int
         C; background is not one of them.
     visual, audio : FeatureFolder
+    event_shares : torch.Tensor, optional
+        Shape (N,), float64, 0 to 1: the share of each clip's segments with the event, 0 for a background clip. One
+        number per clip, weaker than segment labels and stronger than a category. None unless it was asked for.
     """
 
     clip_ids: tuple[str, ...]
@@ -121,19 +128,46 @@ class Clips:
     num_categories: int
     visual: FeatureFolder
     audio: FeatureFolder
+    event_shares: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.clip_ids)
 
     def joined(self, other: "Clips") -> "Clips":
-        """Return these clips followed by those of `other`, which has the same categories and features."""
+        """Return these clips followed by those of `other`, which has the same categories and features.
+
+        If one of the two has event shares, so has the result; background clips need none, theirs are 0.
+
+        Raises
+        ------
+        TrainingError
+            If only one of the two has event shares, and a clip of the other is no background clip.
+        """
         assert (self.num_categories, self.visual, self.audio) == (other.num_categories, other.visual, other.audio)
+        has_shares = self.event_shares is not None or other.event_shares is not None
         return replace(
             self,
             clip_ids=self.clip_ids + other.clip_ids,
             video_ids=self.video_ids + other.video_ids,
             categories=torch.cat([self.categories, other.categories]),
+            event_shares=torch.cat([self._shares(), other._shares()]) if has_shares else None,
         )
+
+    def _shares(self) -> Tensor:
+        """Return the event shares, those of background clips also where none were given."""
+        if self.event_shares is not None:
+            return self.event_shares
+        unknown = (self.categories != BACKGROUND_CLIP).nonzero()
+        if len(unknown):
+            raise TrainingError(
+                explain(
+                    f"clip {self.clip_ids[int(unknown[0])]}",
+                    expected="an event share, as the clips that it is joined with have",
+                    found="none",
+                    remedy="leave clips without times out of training with event shares",
+                )
+            )
+        return torch.zeros(len(self), dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -150,7 +184,10 @@ class LabelledClips:
     has_media : torch.Tensor
         Shape (N, T), bool: both modalities have media there.
     num_expected : int
-        Clips that the manifest lists for the split, covered or not.
+        Clips with times that the manifest lists for the split, covered or not.
+    event_shares : torch.Tensor, optional
+        Shape (N,), float64, 0 to 1: as the manifest has them, also where segments lack media. None where clips were
+        put together without a manifest.
     """
 
     clips: Clips
@@ -158,13 +195,24 @@ class LabelledClips:
     truth: Tensor
     has_media: Tensor
     num_expected: int
+    event_shares: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def without_segment_labels(self) -> Clips:
-        """Return the same clips as weak training may see them."""
-        return self.clips
+    def without_segment_labels(self, *, with_event_shares: bool = False) -> Clips:
+        """Return the same clips as weak training may see them.
+
+        Parameters
+        ----------
+        with_event_shares : bool, optional
+            Whether it may also see the share of each clip's segments with the event, which says less than segment
+            labels and more than a category. Of the released methods PSP (2021) alone trains so (``prob_label.h5``).
+        """
+        if not with_event_shares:
+            return self.clips
+        assert self.event_shares is not None
+        return replace(self.clips, event_shares=self.event_shares)
 
 
 @dataclass(frozen=True)
@@ -172,13 +220,15 @@ class Dataset:
     """The three splits, the category names in class order, and the features they read.
 
     `background` are clips of no split, known to be background throughout: weak training may add them, nothing scores
-    them. Most data sets have none.
+    them. `untimed` are clips of the training split whose category is known and whose times are not: weak training may
+    add them, `train` has none of them. Most data sets have neither.
     """
 
     train: LabelledClips
     val: LabelledClips
     test: LabelledClips
     background: Clips
+    untimed: Clips
     categories: tuple[str, ...]
     visual: FeatureFolder
     audio: FeatureFolder
@@ -207,7 +257,7 @@ def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:
     """Join the manifest with both feature folders.
 
     Background clips are joined like the others, but `dataset.min_coverage` does not apply to them: they are an
-    addition to training, and no score becomes doubtful without some of them.
+    addition to training, and no score becomes doubtful without some of them. Clips without times are kept apart.
 
     Parameters
     ----------
@@ -223,7 +273,7 @@ def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:
     ParamsError
         If the visual features are no maps.
     AnnotationError
-        If the manifest's event strings are not `dataset.num_segments` long.
+        If the manifest's event strings are not `dataset.num_segments` long, or those of val or test say no times.
     ShardError
         If features are missing, damaged, of another recipe, or cover too few clips of a split.
     """
@@ -245,15 +295,31 @@ def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:
     class_index = {category: index for index, category in enumerate(manifest.categories)}
     splits = {}
     for split in SPLITS:
-        listed = [clip for clip in manifest.clips if clip.split == split]
+        listed = [clip for clip in manifest.clips if clip.split == split and (clip.is_timed or split != "train")]
         splits[split] = _join(listed, class_index, visual, audio, num_segments)
-        _require_coverage(split, splits[split], params.dataset.min_coverage)
+        _require_coverage(f"split {split}", len(splits[split]), len(listed), params.dataset.min_coverage)
         logger.info("%s: %d of %d clips have features", split, len(splits[split]), len(listed))
     listed = [clip for clip in manifest.clips if clip.split == BACKGROUND]
     background = _clips(_covered(listed, visual, audio), class_index, visual, audio)
     if listed:
         logger.info("%s: %d of %d clips have features", BACKGROUND, len(background), len(listed))
-    return Dataset(**splits, background=background, categories=manifest.categories, visual=visual, audio=audio)
+    listed = [clip for clip in manifest.clips if clip.split == "train" and not clip.is_timed]
+    untimed = _clips(_covered(listed, visual, audio), class_index, visual, audio)
+    if listed:
+        _require_coverage("clips of train without times", len(untimed), len(listed), params.dataset.min_coverage)
+        logger.info(
+            "train: %d of %d clips without times have features; full training leaves them out",
+            len(untimed),
+            len(listed),
+        )
+    return Dataset(
+        **splits,
+        background=background,
+        untimed=untimed,
+        categories=manifest.categories,
+        visual=visual,
+        audio=audio,
+    )
 
 
 def _require_maps(params: Params) -> None:
@@ -288,7 +354,12 @@ def _join(
     clips = _clips(covered, class_index, visual, audio)
     truth = torch.where(torch.from_numpy(annotated), clips.categories[:, None], len(class_index))
     return LabelledClips(
-        clips, torch.from_numpy(annotated & has_media), truth, torch.from_numpy(has_media), len(listed)
+        clips,
+        torch.from_numpy(annotated & has_media),
+        truth,
+        torch.from_numpy(has_media),
+        len(listed),
+        torch.tensor([clip.event_share for clip in covered], dtype=torch.float64),
     )
 
 
@@ -310,13 +381,13 @@ def _clips(
     )
 
 
-def _require_coverage(split: str, clips: LabelledClips, min_coverage: float) -> None:
-    if len(clips) < min_coverage * clips.num_expected:
+def _require_coverage(subject: str, num_covered: int, num_expected: int, min_coverage: float) -> None:
+    if num_covered < min_coverage * num_expected:
         raise ShardError(
             explain(
-                f"split {split}",
+                subject,
                 expected=f"features of at least {min_coverage:.1%} of its clips (dataset.min_coverage)",
-                found=f"{len(clips)} of {clips.num_expected}",
+                found=f"{num_covered} of {num_expected}",
                 remedy="see the ledgers in data/<name>/features for the reasons",
             )
         )

@@ -43,7 +43,8 @@ def make_run(
     """Return a function that writes ``prepared/`` and ``features/`` of a learnable random data set into a folder.
 
     The category shifts some features of the event segments. ``without_audio`` names clips that the audio shards do
-    not have, ``masked`` maps clips to segments without audio. ``background`` clips of background alone come last.
+    not have, ``masked`` maps clips to segments without audio, ``untimed`` clips have a category and no times in the
+    manifest. ``background`` clips of background alone come last.
     """
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "repository"))
 
@@ -56,6 +57,7 @@ def make_run(
         channels: int = 8,
         backbone: str = "vgg19",
         events: dict[str, str] | None = None,
+        untimed: tuple[str, ...] = (),
         background: int = 0,
         shard_size: int = 256,
     ) -> Path:
@@ -71,7 +73,7 @@ def make_run(
                 mask = np.array([character == "1" for character in events[clip_id]])
             category = number % len(CATEGORIES)
             split = ("train", "train", "val", "test")[number // len(CATEGORIES) % 4]
-            text = "".join("01"[int(flag)] for flag in mask)
+            text = "?" * NUM_SEGMENTS if clip_id in untimed else "".join("01"[int(flag)] for flag in mask)
             clips.append(Clip(clip_id, clip_id, f"videos/{clip_id}.mp4", CATEGORIES[category], text, split))
             maps = generator.random((NUM_SEGMENTS, 7, 7, channels), np.float32)
             sound = generator.random((NUM_SEGMENTS, 128), np.float32)

@@ -31,6 +31,12 @@ def test_the_repository_starts_with_the_embedded_data_set() -> None:
     assert shown.stdout == (ROOT / "data" / "synthetic" / "preset.yaml").read_bytes()
 
 
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.parent.name)
+def test_the_released_labels_are_the_truth_of_ave_alone(preset: Path) -> None:
+    params = load_params(preset)
+    assert params.dataset.labels == ("released" if params.dataset.format == "ave" else "annotations")
+
+
 @pytest.fixture
 def ave() -> Params:
     return load_params(ROOT / "data" / "ave" / "preset.yaml")
@@ -56,7 +62,7 @@ def test_ave_trains_cpsp_with_the_published_settings(ave: Params) -> None:
     assert (full.avpsp.weight, full.spsa.weight, full.spsa.temperature) == (100, 0.01, 0.6)
     assert (full.vpsa.weight, full.vpsa.form, full.vpsa.margin, full.vpsa.num_negatives) == (1, "triplet", 0.2, 3)
     assert (weak.vpsa.weight, weak.vpsa.form, weak.vpsa.margin, weak.vpsa.num_negatives) == (1, "triplet", 0.6, 4)
-    assert (full.vpsa.ratio, full.vpsa.eta) == (weak.vpsa.ratio, weak.vpsa.eta) == (0.9, 0.2)
+    assert (full.vpsa.ratio, full.vpsa.eta) == (weak.vpsa.ratio, weak.vpsa.eta) == (0.9, 0.1)
 
 
 def test_ave_trains_psp_with_the_settings_of_its_own_paper(ave: Params) -> None:
@@ -85,9 +91,11 @@ def test_ave_extracts_the_features_of_its_release(ave: Params) -> None:
 
 
 @pytest.mark.parametrize("name", ["vggsound_avel100k", "vggsound_avel50k"])
-def test_vggsound_avel_differs_from_ave_in_format_alone(ave: Params, name: str) -> None:
+def test_vggsound_avel_differs_from_ave_in_format_and_labels_alone(ave: Params, name: str) -> None:
     params = load_params(ROOT / "data" / name / "preset.yaml")
-    assert params.dataset == ave.dataset.model_copy(update={"name": name, "format": "vggsound_avel"})
+    assert params.dataset == ave.dataset.model_copy(
+        update={"name": name, "format": "vggsound_avel", "labels": "annotations"}
+    )
     assert (params.features, params.visual, params.audio, params.train) == (
         ave.features,
         ave.visual,
@@ -96,10 +104,10 @@ def test_vggsound_avel_differs_from_ave_in_format_alone(ave: Params, name: str) 
     )
 
 
-def test_a_data_set_of_ones_own_differs_from_ave_in_format_and_sampling_alone(ave: Params) -> None:
+def test_a_data_set_of_ones_own_differs_from_ave_in_format_labels_and_sampling_alone(ave: Params) -> None:
     own = load_params(ROOT / "data" / "csv" / "preset.yaml")
     assert own.visual == ave.visual.model_copy(update={"sampling": "time"})
-    assert own.dataset == ave.dataset.model_copy(update={"name": "csv", "format": "csv"})
+    assert own.dataset == ave.dataset.model_copy(update={"name": "csv", "format": "csv", "labels": "annotations"})
     assert (own.audio, own.train, own.evaluate) == (ave.audio, ave.train, ave.evaluate)
 
 

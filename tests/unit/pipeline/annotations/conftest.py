@@ -22,6 +22,7 @@ def dataset_params() -> Callable[..., DatasetParams]:
             "videos": "videos",
             "split": "official",
             "ambiguous_videos": "largest",
+            "labels": "annotations",
             "num_segments": 10,
             "segment_seconds": 1.0,
             "min_coverage": 0.99,

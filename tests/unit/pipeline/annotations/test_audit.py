@@ -236,6 +236,7 @@ def test_what_the_reader_noted_is_listed() -> None:
         "leaks_left_out": ("a~2 (train)",),
         "chosen_videos": ("b: b_2.mp4, not b_1.mp4",),
         "label_contradictions": tuple(f"row {number} <b>" for number in range(101)),
+        "num_contradicting_segments": 205,
     }
     report = audit_of(clip_of("a", "Bark", "1111"), **notes)
     assert report["leaks_left_out"] == {"count": 1, "items": ["a~2 (train)"]}
@@ -245,17 +246,46 @@ def test_what_the_reader_noted_is_listed() -> None:
     page = audit_markdown(report)
     assert "- clips of train and val left out, as their video is in test: 1 (`a~2 (train)`)\n" in page
     assert "- ids that name several files: 1 (`b: b_2.mp4, not b_1.mp4`)\n" in page
-    assert "- rows that a label file contradicts, kept as annotated: 101 (`row 0 <b>`, `row 1 <b>`, " in page
+    assert (
+        "- rows on which Annotations.txt and a label file differ (205 segments): 101 (`row 0 <b>`, `row 1 <b>`, "
+        in page
+    )
+    assert report["num_contradicting_segments"] == 205
     json.dumps(report, allow_nan=False)
 
 
 def test_what_there_is_none_of_has_no_key() -> None:
     assert list(audit_of(clip_of("a", "Bark", "1111"))) == [
         "dataset", "num_rows", "num_clips", "num_videos", "num_categories", "num_segments", "num_bytes",
-        "background_share", "splits", "categories", "event_length_clips", "qualities", "missing_videos",
+        "background_share", "splits", "categories", "event_length_clips", "labels", "qualities", "missing_videos",
         "empty_videos", "duplicate_videos", "videos_with_several_clips", "videos_in_two_splits",
         "clips_without_event", "rows_without_split", "categories_without_training_clips",
     ]  # fmt: skip
+
+
+def test_where_labels_and_event_shares_are_from_is_said() -> None:
+    derived = audit_of(clip_of("a", "Bark", "1111"))
+    assert derived["labels"] == {"segments": "annotations", "event_shares": "derived"}
+    report = audit_of(clip_of("a", "Bark", "1111"), truth="right_labels.h5", event_shares="prob_label.h5")
+    assert report["labels"] == {"segments": "right_labels.h5", "event_shares": "prob_label.h5"}
+    assert "\n\nSegment labels: right_labels.h5. Event shares: prob_label.h5.\n\n" in audit_markdown(report)
+
+
+def test_clips_without_times_are_counted_apart_from_clips_without_events() -> None:
+    report = audit_of(
+        clip_of("a", "Bark", "1100"),
+        clip_of("b", "Bark", "0000"),
+        clip_of("c", "Bark", "????"),
+        hashes={"a": "same", "c": "same"},
+    )
+    assert report["untimed_clips"] == {"count": 1, "items": ["c"]}
+    assert report["clips_without_event"] == {"count": 1, "items": ["b"]}
+    assert report["splits"]["train"] == {"num_clips": 3, "num_videos": 3, "background_share": 0.75}
+    assert report["background_share"] == 0.75
+    assert report["event_length_clips"] == {"0": 1, "1": 0, "2": 1, "3": 0, "4": 0}
+    assert report["categories"]["Bark"]["train"] == 3
+    assert "clips_that_contradict" not in report
+    assert "- clips with a category but without times, for weak training only: 1 (`c`)" in audit_markdown(report)
 
 
 def test_a_clean_data_set_says_so() -> None:

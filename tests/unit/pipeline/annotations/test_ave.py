@@ -17,10 +17,10 @@ def test_rows_become_clips_in_the_order_of_the_file(dataset_params, write_ave) -
     raw = write_ave(ROWS, orders=([3, 0], [1], [2]))
     annotations = read_ave(dataset_params(), raw)
     assert [tuple(vars(clip).values()) for clip in annotations.clips] == [
-        ("aaa", "aaa", "videos/aaa.mp4", "Church bell", "1111111111", "train"),
-        ("bbb", "bbb", "videos/bbb.mp4", "Bark", "0011100000", "val"),
-        ("aaa~2", "aaa", "videos/aaa.mp4", "Church bell", "0000001100", "test"),
-        ("-c_", "-c_", "videos/-c_.mp4", "Accordion", "0000000000", "train"),
+        ("aaa", "aaa", "videos/aaa.mp4", "Church bell", "1111111111", "train", 1.0),
+        ("bbb", "bbb", "videos/bbb.mp4", "Bark", "0011100000", "val", 0.3),
+        ("aaa~2", "aaa", "videos/aaa.mp4", "Church bell", "0000001100", "test", 0.2),
+        ("-c_", "-c_", "videos/-c_.mp4", "Accordion", "0000000000", "train", 0.0),
     ]
     assert annotations.num_rows == 4
     assert annotations.qualities == {"good": 3, "bad": 1}

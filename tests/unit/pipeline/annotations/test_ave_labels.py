@@ -78,25 +78,79 @@ def test_segment_labels_of_another_category_are_refused(dataset_params, write_av
         read_ave(dataset_params(), raw)
 
 
+def other_segments() -> np.ndarray:
+    """Return labels that differ in three segments of two rows."""
+    labels = changed(SEGMENT_LABELS, (1, 4), np.array([0, 0, 0, 1]))
+    labels[3, :2] = [0, 0, 1, 0]
+    return labels
+
+
 def test_segment_labels_that_differ_are_noted_and_the_annotation_wins(dataset_params, write_ave, write_labels) -> None:
     raw = write_ave(ROWS, header="Category&VideoID&Quality&StartTime&EndTime")
     without = read_ave(dataset_params(), raw)
-    labels = changed(SEGMENT_LABELS, (1, 4), np.array([0, 0, 0, 1]))
-    labels[2, 9] = [0, 1, 0, 0]
-    labels[2, 0] = 0
-    labels[0, 3] = [1, 0, 0, 1]
-    labels[3, 0] = [0, 0, 1, 0]
-    write_labels(raw, "right_labels.h5", labels)
+    write_labels(raw, "right_labels.h5", other_segments())
     annotations = read_ave(dataset_params(), raw)
     assert annotations.clips == without.clips
+    assert annotations.truth == without.truth == "Annotations.txt"
+    assert annotations.num_contradicting_segments == 3
     assert annotations.label_contradictions == (
-        "row 0, line 2, aaa: Annotations.txt says 1111111111, right_labels.h5 says 111?111111 "
-        "(?: another class, several or none)",
         "row 1, line 3, bbb: Annotations.txt says 0011100000, right_labels.h5 says 0011000000",
-        "row 2, line 4, aaa: Annotations.txt says 0000001100, right_labels.h5 says ?00000110? "
-        "(?: another class, several or none)",
-        "row 3, line 5, -c_: Annotations.txt says 0000000000, right_labels.h5 says 1000000000",
+        "row 3, line 5, -c_: Annotations.txt says 0000000000, right_labels.h5 says 1100000000",
     )
+
+
+@pytest.mark.parametrize("name", ["right_labels.h5", "right_label.h5", "labels.h5"])
+def test_released_segment_labels_win_where_they_are_asked_for(dataset_params, write_ave, write_labels, name) -> None:
+    raw = write_ave(ROWS, orders=([3, 0], [2], [1]))
+    write_labels(raw, name, other_segments())
+    by_row, released = read_ave(dataset_params(), raw), read_ave(dataset_params(labels="released"), raw)
+    assert [clip.events for clip in released.clips] == ["1111111111", "0011000000", "0000001100", "1100000000"]
+    assert [clip.event_share for clip in released.clips] == [1.0, 0.2, 0.2, 0.2]
+    assert [clip.category for clip in released.clips] == [clip.category for clip in by_row.clips]
+    assert released.truth == name
+    assert released.label_contradictions == by_row.label_contradictions
+    assert len(released.label_contradictions) == 2
+
+
+def test_without_released_labels_the_annotations_are_the_truth(dataset_params, write_ave) -> None:
+    raw = write_ave(ROWS)
+    released = read_ave(dataset_params(labels="released"), raw)
+    assert released.clips == read_ave(dataset_params(), raw).clips
+    assert released.truth == "Annotations.txt, as none of right_labels.h5, right_label.h5, labels.h5 is there"
+
+
+def test_two_released_label_files_have_to_say_the_same(dataset_params, write_ave, write_labels) -> None:
+    raw = write_ave(ROWS)
+    write_labels(raw, "right_labels.h5", SEGMENT_LABELS)
+    write_labels(raw, "labels.h5", other_segments())
+    assert len(read_ave(dataset_params(), raw).label_contradictions) == 2
+    message = r"labels.h5 row 1: expected 0011100000, as right_labels.h5 says, .* released, found 0011000000; leave the"
+    with pytest.raises(AnnotationError, match=message):
+        read_ave(dataset_params(labels="released"), raw)
+
+
+@pytest.mark.parametrize("labels", ["annotations", "released"])
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ((2, 0), [0, 0, 0, 0], r"row 2 segment 0: expected one class, found no class \(such segments: 1\); use the"),
+        ((0, 3), [1, 0, 0, 1], r"row 0 segment 3: expected one class, found 'Church bell' and background \(such"),
+        (
+            (1, 5),
+            [0, 0, 1, 0],
+            r"row 1: expected 'Bark', .* in line 2, found 'Bark' and 'Accordion' \(rows that differ: 1",
+        ),
+        ((3, 0), [1, 0, 0, 0], r"row 3: expected 'Accordion', .* in line 4, found 'Church bell' \(rows that differ: 1"),
+    ],
+)
+def test_segments_of_no_or_two_classes_and_clips_of_another_category_are_refused(
+    dataset_params, write_ave, write_labels, labels: str, place, value: list[int], message: str
+) -> None:
+    raw = write_ave(ROWS)
+    write_labels(raw, "right_labels.h5", changed(SEGMENT_LABELS, place, np.array(value)))
+    with pytest.raises(AnnotationError, match=rf"right_labels.h5 {message}") as caught:
+        read_ave(dataset_params(labels=labels), raw)
+    assert "\n" not in str(caught.value)
 
 
 def test_segment_labels_without_any_event_are_no_other_category(dataset_params, write_ave, write_labels) -> None:

@@ -22,9 +22,9 @@ def test_rows_of_one_path_are_one_clip(read) -> None:
         '"bell, church.mp4", Church bell ,2,10,test\n'
     )
     assert [tuple(vars(clip).values()) for clip in annotations.clips] == [
-        ("dog1", "dog1", "videos/dog1.mp4", "Bark", "1111001111", "train"),
-        ("street__bus", "street__bus", "videos/street/bus.mp4", "Bus", "0000000000", "val"),
-        ("bell, church", "bell, church", "videos/bell, church.mp4", "Church bell", "0011111111", "test"),
+        ("dog1", "dog1", "videos/dog1.mp4", "Bark", "1111001111", "train", 0.8),
+        ("street__bus", "street__bus", "videos/street/bus.mp4", "Bus", "0000000000", "val", 0.0),
+        ("bell, church", "bell, church", "videos/bell, church.mp4", "Church bell", "0011111111", "test", 0.8),
     ]
     assert annotations.categories == ("Bark", "Bus", "Church bell")
     assert annotations.num_rows == 4

@@ -20,6 +20,7 @@ PARAMS = DatasetParams(
     videos="videos",
     split="official",
     ambiguous_videos="largest",
+    labels="annotations",
     num_segments=10,
     segment_seconds=1.0,
     min_coverage=0.99,
@@ -123,6 +124,28 @@ def test_released_labels_in_another_order_are_refused(real_ave: Path, tmp_path: 
         file["avadataset"] = np.concatenate([released[:1000], released[:999:-1]])
     with pytest.raises(AnnotationError, match=r"mil_labels.h5 row 1000: .* in line 1001, found 'Mandolin' \(rows"):
         read_clips(PARAMS, tmp_path)
+
+
+def test_released_labels_and_shares_are_held_to_the_real_rows(prepared, real_ave: Path, tmp_path: Path) -> None:
+    manifest, _ = prepared
+    for name in ("Annotations.txt", *(f"{split}_order.h5" for split in SPLITS)):
+        (tmp_path / name).write_bytes((real_ave / name).read_bytes())
+    labels = np.zeros((4143, 10, 29))
+    for row, clip in enumerate(manifest.clips):
+        labels[row, clip.event_mask(), manifest.categories.index(clip.category)] = 1
+    labels[:, :, -1] = 1 - labels.sum(axis=2)
+    with h5py.File(tmp_path / "prob_label.h5", "w") as file:
+        file["prob_label"] = labels.mean(axis=1)
+    labels[4000, :, :-1] = 0
+    labels[4000, :, -1] = 1
+    with h5py.File(tmp_path / "right_labels.h5", "w") as file:
+        file["avadataset"] = labels
+    annotations = read_clips(PARAMS.model_copy(update={"labels": "released"}), tmp_path)
+    differing = [row for row in range(4143) if annotations.clips[row].events != manifest.clips[row].events]
+    assert differing == [4000]
+    assert annotations.clips[4000].events == "0" * 10
+    assert annotations.num_contradicting_segments == manifest.clips[4000].events.count("1")
+    assert [clip.event_share for clip in annotations.clips] == pytest.approx([c.event_share for c in manifest.clips])
 
 
 def test_the_videos_that_exist_are_hashed_and_the_others_counted(prepared, real_ave: Path) -> None:

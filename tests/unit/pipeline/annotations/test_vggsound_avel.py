@@ -49,9 +49,9 @@ def events(annotations: Annotations) -> dict[str, str]:
 def test_a_clip_is_a_row_with_its_label(read) -> None:
     annotations = read()
     assert [tuple(vars(clip).values()) for clip in annotations.clips] == [
-        ("b_-c", "b_-c", "videos/b_-c.mp4", "bird chirping, tweeting", "1111111111", "train"),
-        ("a", "a", "videos/a.mp4", "dog barking", "0110111101", "val"),
-        ("-d", "-d", "videos/-d.mp4", "bird chirping, tweeting", "0000000000", "test"),
+        ("b_-c", "b_-c", "videos/b_-c.mp4", "bird chirping, tweeting", "1111111111", "train", 1.0),
+        ("a", "a", "videos/a.mp4", "dog barking", "0110111101", "val", 0.7),
+        ("-d", "-d", "videos/-d.mp4", "bird chirping, tweeting", "0000000000", "test", 0.0),
     ]
     assert annotations.categories == ("bird chirping, tweeting", "dog barking")
     assert (annotations.num_rows, annotations.chosen_videos) == (3, ())

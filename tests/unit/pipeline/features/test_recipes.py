@@ -22,7 +22,7 @@ PARAMS = load_params(ROOT / "data" / "synthetic" / "preset.yaml")
 IRRELEVANT = {
     VisualParams: {"max_failed_fraction", "weights_sha256"},
     AudioParams: {"max_failed_fraction", "weights_sha256", "pca_weights", "pca_sha256"},
-    DatasetParams: {"name", "format", "videos", "split", "ambiguous_videos", "min_coverage"},
+    DatasetParams: {"name", "format", "videos", "split", "ambiguous_videos", "labels", "min_coverage"},
 }
 OTHER_VALUES = {
     "backbone": "resnet101",

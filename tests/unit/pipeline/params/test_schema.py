@@ -242,3 +242,14 @@ def test_more_negatives_than_a_batch_can_hold_are_refused_unless_they_are_not_us
 
 def test_nested_settings_get_dotted_keys() -> None:
     assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}
+
+
+@pytest.mark.parametrize("format", ["synthetic", "vggsound_avel", "csv"])
+def test_labels_were_released_for_ave_alone(format: str, load) -> None:
+    changes = {"dataset.labels": "released", "dataset.format": format}
+    message = (
+        rf"has 1 faulty key: dataset\.labels: expected annotations where dataset\.format is {format}: .*'released'$"
+    )
+    with pytest.raises(ParamsError, match=message):
+        load(changes)
+    assert load(changes | {"dataset.format": "ave"}).dataset.labels == "released"

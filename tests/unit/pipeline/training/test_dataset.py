@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.localization.losses import BACKGROUND_CLIP
-from pipeline.core.errors import AnnotationError, ParamsError, ShardError
+from pipeline.core.errors import AnnotationError, ParamsError, ShardError, TrainingError
 from pipeline.core.files import sha256_of_file
 from pipeline.features.recipes import visual_recipe
 from pipeline.params.schema import Params
@@ -90,6 +90,66 @@ def test_from_what_weak_training_is_given_no_segment_label_can_be_reached(
     assert any(value is weak.categories for value in held)
     assert any(isinstance(value, str) and value == "clip00" for value in held)
     assert segment_labels(given, train) == []
+
+
+def holds(value: object, tensor: torch.Tensor) -> bool:
+    """Return whether a value is a tensor of the same numbers."""
+    return isinstance(value, torch.Tensor) and value.shape == tensor.shape and bool((value == tensor).all())
+
+
+def test_event_shares_are_seen_only_where_they_are_asked_for(make_run: Callable, make_params: Callable) -> None:
+    train = load(make_run(masked={"clip00": 4}, events={"clip00": "0011111110"}), make_params()).train
+    weak, shares = train.without_segment_labels(), train.event_shares
+    assert weak.event_shares is None
+    assert not any(holds(value, shares) for value in reachable(weak))
+    given = train.without_segment_labels(with_event_shares=True)
+    assert any(holds(value, shares) for value in reachable(given))
+    assert shares.dtype == torch.float64
+    assert shares.tolist() == [0.7, *(train.truth[1:] != 3).double().mean(1).tolist()]
+    assert segment_labels(given, train) == []
+
+
+def test_joined_clips_keep_their_event_shares_and_those_of_background_are_zero(
+    make_run: Callable, make_params: Callable
+) -> None:
+    dataset = load(make_run(background=2, untimed=("clip01",)), make_params())
+    train = dataset.train.without_segment_labels(with_event_shares=True)
+    shares = [0.5] * 11
+    assert train.joined(dataset.background).event_shares.tolist() == [*shares, 0, 0]
+    assert dataset.background.joined(train).event_shares.tolist() == [0, 0, *shares]
+    assert train.joined(train).event_shares.tolist() == shares * 2
+    assert dataset.train.without_segment_labels().joined(dataset.background).event_shares is None
+    with pytest.raises(
+        TrainingError, match=r"^clip clip01: expected an event share, .*, found none; leave clips without"
+    ):
+        train.joined(dataset.untimed)
+
+
+def test_clips_without_times_are_kept_apart(
+    make_run: Callable, make_params: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_run(untimed=("clip01", "clip03", "clip04"), without_audio=("clip03",))
+    with caplog.at_level(logging.INFO):
+        dataset = load(run, make_params(**{"dataset.min_coverage": 0.6}))
+    assert dataset.untimed.clip_ids == ("clip01", "clip04")
+    assert dataset.untimed.categories.tolist() == [1, 1]
+    assert not {"clip01", "clip03", "clip04"} & set(dataset.train.clips.clip_ids)
+    assert len(dataset.train) == dataset.train.num_expected == 9
+    assert caplog.messages[-1] == "train: 2 of 3 clips without times have features; full training leaves them out"
+    joined = dataset.train.without_segment_labels().joined(dataset.untimed)
+    assert torch.equal(read(dataset, joined, [9]).visual, read(dataset, dataset.untimed, [0]).visual)
+    with pytest.raises(ShardError, match=r"clips of train without times: expected .* at least 95\.0% .* found 2 of 3"):
+        load(run, make_params())
+
+
+def test_clips_without_times_cannot_be_scored(make_run: Callable, make_params: Callable) -> None:
+    run = make_run(untimed=("clip06",))
+    with pytest.raises(AnnotationError, match="clip clip06: expected a label per segment"):
+        load(run, make_params())
+
+
+def test_most_data_sets_have_no_clip_without_times(make_run: Callable, make_params: Callable) -> None:
+    assert len(load(make_run(), make_params()).untimed) == 0
 
 
 def test_the_search_for_labels_finds_them_where_they_are(make_run: Callable, make_params: Callable) -> None:
