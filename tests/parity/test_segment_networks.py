@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from avel_testing.counterparts import counterpart_of
+from avel_testing.counterparts import load_counterpart
 from models.localization.released import translate
 
 CASES = [
@@ -88,12 +88,7 @@ def build(golden_more) -> Callable[..., nn.Module]:
     weights = cache(lambda name: golden_more.weights(f"models/{name}"))
 
     def build_network(name: str, dtype: torch.dtype = torch.float64) -> nn.Module:
-        network = counterpart_of(name).build(golden_more.json(f"models/{name}"))
-        translated = translate(weights(name), network)
-        assert translated.missing == []
-        assert translated.mismatched == []
-        network.load_state_dict(translated.state)
-        return network.to(dtype).eval()
+        return load_counterpart(name, golden_more.json(f"models/{name}"), weights(name)).to(dtype)
 
     return build_network
 

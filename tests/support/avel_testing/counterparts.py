@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
 from models.localization.ave import AVEAttentionNet, AVEResidualNet
@@ -13,6 +14,7 @@ from models.localization.avsdn import AVSDNNet
 from models.localization.cmran import CMRANNet
 from models.localization.psp import PSPNet
 from models.localization.psp2021 import PSP2021FullNet, PSP2021WeakNet
+from models.localization.released import translate
 
 READS_MAPS = re.compile(r"(affine_video|^v_fc)\.weight$")
 """The layer of a released network that the visual maps enter, each position as a row of channels."""
@@ -77,3 +79,13 @@ def counterpart_of(model: str) -> Counterpart:
     """Return our network for a model of the set."""
     (found,) = (counterpart for pattern, counterpart in COUNTERPARTS.items() if re.fullmatch(pattern, model))
     return found
+
+
+def load_counterpart(model: str, spec: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
+    """Build our network for a model of the set, with its released weights, in double precision, for evaluation."""
+    network = counterpart_of(model).build(spec)
+    translated = translate(weights, network)
+    assert translated.missing == []
+    assert translated.mismatched == []
+    network.load_state_dict(translated.state)
+    return network.double().eval()
