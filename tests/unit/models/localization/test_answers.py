@@ -1,6 +1,7 @@
 """What every network of the task keeps to, whatever is inside."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -8,8 +9,9 @@ import torch
 from models.localization.answers import Localization
 from models.localization.avel import AVELNet
 from models.localization.avsdn import AVSDNNet
+from models.localization.cacenet import CACENet
+from models.localization.cmbs import CMBSFullNet, CMBSWeakNet
 from models.localization.cmran import CMRANNet
-from models.localization.propagation import Propagation
 from models.localization.psp import PSPNet
 
 NETWORKS = {
@@ -17,6 +19,9 @@ NETWORKS = {
     "avel": AVELNet,
     "avsdn": AVSDNNet,
     "cmran": CMRANNet,
+    "cmbs_full": CMBSFullNet,
+    "cmbs_weak": partial(CMBSWeakNet, background_class=False),
+    "cacenet": CACENet,
 }
 SMALL = {"num_categories": 3, "visual_channels": 8, "audio_features": 5, "num_positions": 6}
 
@@ -37,6 +42,12 @@ def build(request):
     return builder_of(request.param)
 
 
+@pytest.fixture(params=["psp", "avel", "avsdn", "cmran"])
+def build_plain(request):
+    """Return a function that builds one of those whose answers are those of their heads alone."""
+    return builder_of(request.param)
+
+
 @pytest.fixture(params=["psp", "avel", "avsdn"])
 def build_recurrent(request):
     """Return a function that builds one of those with LSTMs, which also let choose the pooling."""
@@ -50,11 +61,12 @@ def draw(num_clips=2, num_segments=4, *, channels=8, features=5, height=2, width
 
 
 def values_of(found):
-    """Return every tensor of a localization by name."""
+    """Return every tensor of a localization by name, those of its steps too."""
     values = {}
     for entry in fields(found):
         value = getattr(found, entry.name)
-        values |= values_of(value) if isinstance(value, Propagation) else {entry.name: value}
+        inner = values_of(value) if is_dataclass(value) else {"": value}
+        values |= {f"{entry.name}.{name}" if name else entry.name: tensor for name, tensor in inner.items()}
     return values
 
 
@@ -73,12 +85,17 @@ def test_shapes_follow_the_input_and_no_axis_is_lost(build, num_clips, num_segme
 
 
 @torch.no_grad()
-def test_the_answers_are_those_of_the_heads_on_the_fusion_and_the_attention_sums_to_one(build):
-    network = build()
+def test_the_answers_are_those_of_the_heads_on_the_fusion(build_plain):
+    network = build_plain()
     found = network(*draw())
     event_logits, category_logits = network.heads(found.fusion)
     torch.testing.assert_close(found.event_logits, event_logits)
     torch.testing.assert_close(found.category_logits, category_logits)
+
+
+@torch.no_grad()
+def test_the_clip_probabilities_and_the_attention_sum_to_one(build):
+    found = build()(*draw())
     torch.testing.assert_close(found.clip_probabilities.sum(dim=1), torch.ones(2))
     torch.testing.assert_close(found.attention.sum(dim=2), torch.ones(2, 4))
 
@@ -114,6 +131,15 @@ def test_every_output_keeps_the_precision_of_the_network(build, dtype):
     values = values_of(build().to(dtype)(*draw(dtype=dtype)))
     assert {value.dtype for value in values.values()} == {dtype}
     assert all(value.isfinite().all() for value in values.values())
+
+
+@torch.no_grad()
+def test_the_answers_keep_their_precision_where_autocast_rounds_the_rest(build):
+    network = build().eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network(*draw())
+    answers = ("event_logits", "category_logits", "clip_probabilities", "gate", "class_scores", "query", "key")
+    assert {value.dtype for name in answers if (value := getattr(found, name, None)) is not None} == {torch.float32}
 
 
 @torch.no_grad()
@@ -172,9 +198,10 @@ def test_both_modalities_change_every_answer(build):
 def test_the_seed_determines_the_start(build):
     first, second = build().state_dict(), build().state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+    is_xavier = getattr(build(), "xavier_layers", None) != ()
     for name, weight in first.items():
         if name.startswith("heads.") and name.endswith(".weight"):
-            bound = (6 / sum(weight.shape)) ** 0.5
+            bound = (6 / sum(weight.shape)) ** 0.5 if is_xavier else weight.shape[1] ** -0.5
             assert 0.9 * bound < weight.abs().max() <= bound, name
 
 
