@@ -8,17 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from models.localization.contrasts import foreground_contrast
-from models.localization.segment_losses import (
-    accumulate_targets,
-    class_share_loss,
-    event_share_targets,
-    segment_class_loss,
-    segment_margin_loss,
-)
 from torch import Tensor
 
 from models.localization.answers import GatedLocalization, Localization, SegmentLocalization
+from models.localization.contrasts import foreground_contrast
 from models.localization.losses import (
     IGNORED,
     avpsp_loss,
@@ -32,6 +25,13 @@ from models.localization.losses import (
     vpsa_infonce_loss,
     vpsa_loss,
     weak_category_loss,
+)
+from models.localization.segment_losses import (
+    accumulate_targets,
+    class_share_loss,
+    event_share_targets,
+    segment_class_loss,
+    segment_margin_loss,
 )
 from pipeline.methods.registry import METHODS
 from pipeline.methods.settings import AvpspParams, NceParams, ScheduleParams, SpsaParams, Supervision, VpsaParams
@@ -82,12 +82,12 @@ def event_share(settings: Any) -> Term:
     state: dict[str, Tensor] = {}
 
     def compute(output: Any, labels: SegmentLabels) -> Tensor:
-        targets = event_share_targets(labels.events)
+        targets = event_share_targets(labels.events, dtype=output.similarity.dtype)
         if settings.avpsp.targets == "released":
             rows = (settings.batch_size, targets.shape[1])
             buffer = state.setdefault("targets", torch.zeros(rows, dtype=targets.dtype, device=targets.device))
             targets = accumulate_targets(buffer, targets)
-        return similarity_share_loss(output.similarity, targets.to(output.similarity))
+        return similarity_share_loss(output.similarity, targets)
 
     return Term("avpsp", settings.avpsp.weight, compute, state=state)
 

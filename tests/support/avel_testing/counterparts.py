@@ -11,6 +11,8 @@ from torch import nn
 from models.localization.ave import AVEAttentionNet, AVEResidualNet
 from models.localization.avel import AVELNet
 from models.localization.avsdn import AVSDNNet
+from models.localization.cacenet import CACENet
+from models.localization.cmbs import CMBSFullNet, CMBSWeakNet
 from models.localization.cmran import CMRANNet
 from models.localization.psp import PSPNet
 from models.localization.psp2021 import PSP2021FullNet, PSP2021WeakNet
@@ -20,6 +22,8 @@ READS_MAPS = re.compile(r"(affine_video|^v_fc)\.weight$")
 """The layer of a released network that the visual maps enter, each position as a row of channels."""
 ANY_TAU = 0.1
 """Threshold of a network whose model names none; no weight depends on it."""
+CONSTANTS = {"alpha": "alpha", "beta": "beta", "gamma": "gamma", "psai": "psi", "Lambda": "contrast_scale"}
+"""Constants of the released constructors, to ours."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,14 @@ class Counterpart:
         shapes = {param["key"].removeprefix(spec["prefix"]): param["shape"] for param in spec["params"]}
         (visual_channels,) = (shape[1] for key, shape in shapes.items() if READS_MAPS.search(key))
         (num_classes,) = (shape[0] for key, shape in shapes.items() if re.fullmatch(rf"{self.classes}\.weight", key))
-        has_tau = "tau" in inspect.signature(self.ours).parameters
+        accepted = inspect.signature(self.ours).parameters
+        has_tau = "tau" in accepted
+        constants = {CONSTANTS[name]: value for name, value in spec.get("constructor", {}).items() if name in CONSTANTS}
         return self.ours(
             num_categories=num_classes - self.has_background,
             visual_channels=visual_channels,
             **({"tau": spec.get("threshold", ANY_TAU)} if has_tau else {}),
+            **{name: value for name, value in constants.items() if name in accepted},
             **self.settings,
         )
 
@@ -71,6 +78,11 @@ COUNTERPARTS = {
     r"psp2021_weak": Counterpart(PSP2021WeakNet, "L2", has_background=True),
     r"ave_att_(full|weak)": Counterpart(AVEAttentionNet, "L2", has_background=True),
     r"ave_dmrn_full": Counterpart(AVEResidualNet, "L2", has_background=True),
+    r"cmbs_full": Counterpart(CMBSFullNet, CMRAN_CLASSES),
+    r"cmbs_weak": Counterpart(
+        CMBSWeakNet, "video_cas", {"gate": "released", "background_class": True}, has_background=True
+    ),
+    r"cacenet_full": Counterpart(CACENet, CMRAN_CLASSES),
 }
 """Models of the set by pattern."""
 

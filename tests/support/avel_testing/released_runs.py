@@ -152,8 +152,10 @@ class Comparison:
     def check_gradients(self) -> None:
         """Compare norms of all first gradients, and those gradients that the set has in full."""
         record, arrays = self.record, self.arrays
-        learning = {key for key, has in zip(arrays["param_names"], arrays["has_grad"], strict=True) if has}
-        assert learning == record.names.keys() & {record_key for record_key in record.names if self._learns(record_key)}
+        # A term of weight 0 gives its parameters a gradient of zero there, and none here.
+        gradients = zip(arrays["param_names"], arrays["has_grad"], arrays["grad_norm"], strict=True)
+        learning = {key for key, has_gradient, norm in gradients if has_gradient and norm > 0}
+        assert learning == {key for key in record.names if self._learns(key)}
         for key, norm in zip(arrays["param_names"], arrays["grad_norm"], strict=True):
             self.compare(record.gradients[record.names[key]].norm() if self._learns(key) else 0.0, norm, key)
         for key, ours in record.names.items():

@@ -1,6 +1,7 @@
 """What every network of the task keeps to, whatever is inside."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -9,8 +10,9 @@ from models.localization.answers import GatedLocalization, Localization, Segment
 from models.localization.ave import AVEAttentionNet, AVEResidualNet
 from models.localization.avel import AVELNet
 from models.localization.avsdn import AVSDNNet
+from models.localization.cacenet import CACENet
+from models.localization.cmbs import CMBSFullNet, CMBSWeakNet
 from models.localization.cmran import CMRANNet
-from models.localization.propagation import Propagation
 from models.localization.psp import PSPNet
 from models.localization.psp2021 import PSP2021FullNet, PSP2021WeakNet
 
@@ -19,6 +21,9 @@ GATED = {
     "avel": AVELNet,
     "avsdn": AVSDNNet,
     "cmran": CMRANNet,
+    "cmbs_full": CMBSFullNet,
+    "cmbs_weak": partial(CMBSWeakNet, background_class=False),
+    "cacenet": CACENet,
 }
 """Networks that judge relevance and category."""
 SEGMENT_WISE = {
@@ -48,9 +53,9 @@ def build(request):
     return builder_of(request.param)
 
 
-@pytest.fixture(params=GATED)
-def build_gated(request):
-    """Return a function that builds one of those that judge relevance and category."""
+@pytest.fixture(params=["psp", "avel", "avsdn", "cmran"])
+def build_plain(request):
+    """Return a function that builds one of those whose answers are those of their heads alone."""
     return builder_of(request.param)
 
 
@@ -81,11 +86,12 @@ def logits_of(found):
 
 
 def values_of(found):
-    """Return every tensor of a localization by name."""
+    """Return every tensor of a localization by name, those of its steps too."""
     values = {}
     for entry in fields(found):
         value = getattr(found, entry.name)
-        values |= values_of(value) if isinstance(value, Propagation) else {entry.name: value}
+        inner = values_of(value) if is_dataclass(value) else {"": value}
+        values |= {f"{entry.name}.{name}" if name else entry.name: tensor for name, tensor in inner.items()}
     return values
 
 
@@ -109,8 +115,8 @@ def test_shapes_follow_the_input_and_no_axis_is_lost(build, num_clips, num_segme
 
 
 @torch.no_grad()
-def test_the_answers_are_those_of_the_heads_on_the_fusion(build_gated):
-    network = build_gated()
+def test_the_answers_are_those_of_the_heads_on_the_fusion(build_plain):
+    network = build_plain()
     found = network(*draw())
     for answer, expected in zip(logits_of(found), network.heads(found.fusion), strict=True):
         torch.testing.assert_close(answer, expected)
@@ -156,6 +162,15 @@ def test_every_output_keeps_the_precision_of_the_network(build, dtype):
     values = values_of(build().to(dtype)(*draw(dtype=dtype)))
     assert {value.dtype for value in values.values()} == {dtype}
     assert all(value.isfinite().all() for value in values.values())
+
+
+@torch.no_grad()
+def test_the_answers_keep_their_precision_where_autocast_rounds_the_rest(build):
+    network = build().eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network(*draw())
+    answers = ("event_logits", "category_logits", "clip_probabilities", "gate", "class_scores", "query", "key")
+    assert {value.dtype for name in answers if (value := getattr(found, name, None)) is not None} == {torch.float32}
 
 
 @torch.no_grad()
