@@ -16,12 +16,11 @@ from torch.nn import functional
 
 from models.localization.cmbs import CMBSFullLocalization
 from models.localization.heads import LocalizationHeads, in_full_precision, weak_clip_probabilities
-from models.localization.position_attention import AudioGuided, CoGuidedAttention
+from models.localization.position_attention import HIDDEN_CHANNELS, AudioGuided, CoGuidedAttention
 from models.localization.released import inside
 from models.localization.suppression import NUM_FEATURES, BackgroundSuppression
 from models.shapes import require_shape
 
-_HIDDEN_CHANNELS = 512
 _NOISE_SCALE = 0.1
 
 
@@ -119,7 +118,7 @@ class CACENet(nn.Module):
         )
         self.suppression = BackgroundSuppression(
             num_categories=num_categories,
-            visual_features=_HIDDEN_CHANNELS,
+            visual_features=HIDDEN_CHANNELS,
             audio_features=audio_features,
             alpha=alpha,
             decoder_hidden=512,

@@ -7,11 +7,12 @@ them background where the network has a class for it.
 
 ::
 
-    audio ───────┬─── LSTM ── encoder ──┐  decoder ─ gate ─┐
-                 │                      ╳                  ├─ interaction ── heads
-    visual ── attention ─ LSTM ─ encoder┘  decoder ─ gate ─┘
+    audio ───────┬───── LSTM ── encoder ──┐  decoder ─ gate ─┐
+                 │                        ╳                  ├─ interaction ── heads
+    visual ── attention ─ LSTM ─ encoder ─┘  decoder ─ gate ─┘
 
-Under weak supervision there are no LSTMs, and the gates themselves are the relevance.
+Each decoder reads its own modality, and the encoder of the other one. Under weak supervision there are no LSTMs, and
+the gates themselves are the relevance.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ from models.localization.heads import (
     weak_clip_probabilities,
 )
 from models.localization.losses import GateForm
-from models.localization.position_attention import PositionAttended, PositionAttention
+from models.localization.position_attention import HIDDEN_CHANNELS, PositionAttended, PositionAttention
 from models.localization.released import inside
 from models.localization.suppression import (
     NUM_FEATURES,
@@ -41,8 +42,6 @@ from models.localization.suppression import (
     Suppressed,
     mean_of_top,
 )
-
-_HIDDEN_CHANNELS = 512
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ class CMBSFullNet(nn.Module):
         )
         self.suppression = BackgroundSuppression(
             num_categories=num_categories,
-            visual_features=_HIDDEN_CHANNELS,
+            visual_features=HIDDEN_CHANNELS,
             audio_features=audio_features,
             alpha=alpha,
             decoder_hidden=1024,
@@ -216,7 +215,7 @@ class CMBSFullNet(nn.Module):
 class CMBSWeakNet(nn.Module):
     """Localise audio-visual events after CMBS, for weak supervision.
 
-    With E, D and I what relations encode, decode, and let interact, and the sigmoid applied to all scores::
+    With E and D what the relations encode and decode, and the fusion of what interacted::
 
         g_v = sigmoid(<w_v, E_v> + b),   g_a = sigmoid(<w_a, E_a> + b),   G = (g_v + g_a) / 2
         D_v <- (1 − α) D_v + α g_v D_v,   D_a <- (1 − α) D_a + α g_a D_a
@@ -299,7 +298,7 @@ class CMBSWeakNet(nn.Module):
             position_dropout=position_dropout,
         )
         self.relations = CrossModalRelations(
-            visual_features=_HIDDEN_CHANNELS,
+            visual_features=HIDDEN_CHANNELS,
             audio_features=audio_features,
             encoder_hidden=2048,
             decoder_hidden=1024,

@@ -14,7 +14,9 @@ from torch import nn
 from models.localization.attention import ChannelSpatialAttention, sum_positions
 from models.localization.released import inside
 
-_HIDDEN_CHANNELS = 512
+HIDDEN_CHANNELS = 512
+"""K, of the projected map and of what is seen."""
+
 _KEY_FEATURES = 128
 
 
@@ -150,13 +152,13 @@ class PositionAttention(nn.Module):
             visual_channels=visual_channels,
             audio_features=audio_features,
             num_positions=num_positions,
-            hidden_features=_HIDDEN_CHANNELS,
+            hidden_features=HIDDEN_CHANNELS,
         )
         self.positions = _attention_among_positions()
-        self.layer_norm = nn.LayerNorm(_HIDDEN_CHANNELS)
-        self.summary_mean = nn.Linear(_HIDDEN_CHANNELS, _HIDDEN_CHANNELS // 2)
-        self.summary_visual = nn.Linear(_HIDDEN_CHANNELS, _HIDDEN_CHANNELS // 2)
-        self.summary_score = nn.Linear(_HIDDEN_CHANNELS // 2, 1)
+        self.layer_norm = nn.LayerNorm(HIDDEN_CHANNELS)
+        self.summary_mean = nn.Linear(HIDDEN_CHANNELS, HIDDEN_CHANNELS // 2)
+        self.summary_visual = nn.Linear(HIDDEN_CHANNELS, HIDDEN_CHANNELS // 2)
+        self.summary_score = nn.Linear(HIDDEN_CHANNELS // 2, 1)
         self.dropout = nn.Dropout(dropout)
         self.position_dropout = nn.Dropout(position_dropout)
 
@@ -259,7 +261,7 @@ class CoGuidedAttention(nn.Module):
             query_features=audio_features, memory_features=audio_features, key_features=_KEY_FEATURES
         )
         self.guidance = PlainAttention(
-            query_features=_HIDDEN_CHANNELS, memory_features=audio_features, key_features=_KEY_FEATURES
+            query_features=HIDDEN_CHANNELS, memory_features=audio_features, key_features=_KEY_FEATURES
         )
         self.layer_norm = nn.LayerNorm(audio_features)
         self.segment_dropout = nn.Dropout(position_dropout)
@@ -289,4 +291,4 @@ class CoGuidedAttention(nn.Module):
 
 
 def _attention_among_positions() -> PlainAttention:
-    return PlainAttention(query_features=_HIDDEN_CHANNELS, memory_features=_HIDDEN_CHANNELS, key_features=_KEY_FEATURES)
+    return PlainAttention(query_features=HIDDEN_CHANNELS, memory_features=HIDDEN_CHANNELS, key_features=_KEY_FEATURES)

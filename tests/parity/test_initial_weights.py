@@ -26,7 +26,7 @@ MOST_VALUES = 20_000
 UNLIKELY = 1e-7
 """A probability below which the values do not follow the rule; there are some thousand tensors."""
 ROUNDING = 1e-6
-WITHOUT_OURS = r"avvp_\w+|han2020|cmbs_\w+|cacenet_\w+"
+WITHOUT_OURS = r"avvp_\w+|han2020"
 """Models of the set that we have no network for, by pattern."""
 
 
