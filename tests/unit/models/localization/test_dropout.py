@@ -12,8 +12,10 @@ from models.localization.psp import PSPNet
 from models.localization.psp2021 import PSP2021FullNet, PSP2021WeakNet
 
 SIZES = {"num_categories": 3, "visual_channels": 8, "audio_features": 5, "num_positions": 4}
-VALUES = [("propagation.dropout", f"propagation.{layer}") for layer in ("visual_value", "visual_key")]
-VALUES += [("propagation.dropout", f"propagation.{layer}") for layer in ("audio_value", "audio_key")]
+VALUES = [
+    ("propagation.dropout", f"propagation.{layer}")
+    for layer in ("visual_value", "visual_key", "audio_value", "audio_key")
+]
 OUTPUTS = [("propagation.dropout", f"propagation.{layer}") for layer in ("visual_output", "audio_output")]
 LAYERS = [f"{modality}_encoder.layers.{number}" for modality in ("visual", "audio") for number in (0, 1)]
 LAYERS += ["visual_decoder.layer", "audio_decoder.layer"]
