@@ -3,8 +3,8 @@
 =============================  ====================================================================================
 ``ave``, ``synthetic``         ``{visual,audio}_feature.h5``, rows in the order of ``Annotations.txt``; for background
                                clips ``{visual,audio}_feature_noisy.h5`` (:mod:`pipeline.released.annotated_rows`)
-``vggsound_avel``, ``csv``     ``features/{visual,audio}``, a folder of one file per video, or such a folder as a
-                               ``.zip`` (:mod:`pipeline.released.clip_files`)
+all                            ``features/{visual,audio}``, a folder of one file per video, or such a folder as a
+                               ``.zip`` (:mod:`pipeline.released.clip_files`); so AVE's maps of a ResNet come
 =============================  ====================================================================================
 
 Only what could be checked of a file is believed; ``import.json`` says what was found, and what rounding to the storage
@@ -21,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline.core.errors import ShardError, explain
 from pipeline.core.files import require_space, sha256_of_file, write_json
 from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.features.recipes import Modality, released_recipe
@@ -67,7 +68,7 @@ def import_features(
         count: they are an addition, and often only one of their two files is at hand.
     """
     recipe = released_recipe(params, modality)
-    kind = AnnotatedRows if params.dataset.format in ("ave", "synthetic") else ClipFiles
+    kind = _form(params, modality, raw)
     with kind(params, modality, videos, raw) as release, _temporary_names(output):
         _require_space(release, len(videos) - len(release.missing), output)
         release.start()
@@ -85,6 +86,25 @@ def import_features(
     logger.info("import %s: %s", modality, describe_facts(facts))
     logger.info("import %s: %s", modality, describe(summarise_ledger(ledger, params.dataset.num_segments)))
     return index
+
+
+def _form(params: Params, modality: Modality, raw: Path) -> type[AnnotatedRows] | type[ClipFiles]:
+    """Return which form the features of a modality have in `raw`."""
+    if params.dataset.format not in ("ave", "synthetic"):
+        return ClipFiles
+    rows = raw / f"{modality}_feature.h5"
+    folder = raw / "features" / modality
+    of_clips = [path for path in (folder, folder.with_name(f"{modality}.zip")) if path.exists()]
+    if of_clips and rows.exists():
+        raise ShardError(
+            explain(
+                raw,
+                expected=f"the released {modality} features in one form",
+                found=f"{rows.name} and {of_clips[0].relative_to(raw).as_posix()}",
+                remedy="move one away",
+            )
+        )
+    return ClipFiles if of_clips else AnnotatedRows
 
 
 @contextmanager
