@@ -31,6 +31,7 @@ from pipeline.released.clip_files import ClipFiles
 from pipeline.released.release import Release, failed_row
 from pipeline.store.ledger import describe, summarise_ledger
 from pipeline.store.manifest import VideoFile
+from pipeline.store.placing import shard_groups
 from pipeline.store.shards import LedgerRow, ShardFile, ShardIndex, ShardRow, save_ledger, write_shard
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ def import_features(
         Its `dataset`, `extract.shard_size`, and of the modality's section `storage` and `max_failed_fraction`.
     modality : {"visual", "audio"}
     videos : sequence of VideoFile
-        In append-only order: it decides which shard a video is in. Their media files are not looked at.
+        In append-only order; :mod:`pipeline.store.placing` decides which shard a video is in. Their media files are not
+        looked at.
     raw : Path
         Folder of the released files.
     output : Path
@@ -155,9 +157,8 @@ def _write_shards(
                     yield shard_row
                 progress.update()
 
-        for start in range(0, len(videos), shard_size):
-            group = [video.video_id for video in videos[start : start + shard_size]]
-            present = [video_id for video_id in group if video_id not in release.missing]
+        for group in shard_groups(videos, shard_size, release.num_segments):
+            present = [video.video_id for video in group if video.video_id not in release.missing]
             made: Iterable[ShardRow] = rows(present)
             num_rows = len(present)
             if release.may_be_damaged:  # only then it is not known how many there will be

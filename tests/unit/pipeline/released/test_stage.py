@@ -194,6 +194,16 @@ class TestRows:
             assert shard.content_hashes[1] == hashlib.sha256(features[1].tobytes()).hexdigest()
         assert facts_of(output)["files"][0]["shape"] == [120, 10, 6, 2, 2]
 
+    def test_a_large_set_is_placed_by_the_ids_and_every_video_gets_its_row(self, make_params, raw, output, monkeypatch):
+        monkeypatch.setattr("pipeline.store.placing.PLACED_FROM", 100)
+        features, videos = make_features(make_video_ids(), (128,)), videos_of(make_video_ids())
+        import_features(make_params(), "audio", videos, raw, output)
+        imported = read_features(output)
+        assert list(imported) != [video.video_id for video in videos]
+        assert [row.video_id for row in load_ledger(output / "ledger.csv")] == [video.video_id for video in videos]
+        for row, video_id in enumerate(make_video_ids()):
+            np.testing.assert_array_equal(imported[video_id], features[row].astype(np.float16))
+
     def test_videos_of_no_split_are_left_out_and_a_video_may_come_after_its_first_row(self, make_params, raw, output):
         ids = make_video_ids()
         kept = [*ids[30:60], ids[3], *ids[90:120]]  # row 3 long passed; those of rows 50, 71 and 119 too
