@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.annotations.ave_background import read_background_videos
 from pipeline.annotations.ave_labels import (
     SEGMENT_LABELS,
     check_category_labels,
@@ -61,8 +62,9 @@ from pipeline.store.manifest import SPLITS, Clip
 def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracted") -> Annotations:
     """Read ``Annotations.txt`` and the split from `raw`, and hold the label files there to them.
 
-    A row's `clip_id` is its video id; further rows of the same video are ``<video_id>~2``, ``<video_id>~3``. If
-    `source` is ``released``, the clips of ``labels_noisy.h5`` follow in the split ``background``, without a path.
+    A row's `clip_id` is its video id; further rows of the same video are ``<video_id>~2``, ``<video_id>~3``. Clips of
+    the split ``background`` follow: if `source` is ``released``, those of ``labels_noisy.h5``, without a path; if it is
+    ``extracted``, the videos in ``raw/background``.
 
     Raises
     ------
@@ -105,6 +107,8 @@ def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracte
             clips.append(Clip(clip_id, video_id, f"{folder}{video_id}.mp4", category, events, split, share))
     if source == "released":
         clips += read_background(raw, rows, categories, params.num_segments)
+    else:
+        clips += read_background_videos(raw, {*clip_ids, *num_rows_of_video}, params.num_segments)
     return Annotations(
         clips=tuple(clips),
         categories=categories,

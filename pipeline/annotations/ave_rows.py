@@ -55,7 +55,7 @@ def read_video_ids(path: Path) -> list[str]:
 
 
 def background_video_ids(count: int) -> list[str]:
-    """Return the ids given to the clips of the released ``*_noisy.h5`` files, whose own were never published.
+    """Return the ids given to the clips of the released ``*_noisy.h5`` files, which name no videos.
 
     >>> background_video_ids(2)
     ['noisy-000', 'noisy-001']

@@ -6,12 +6,14 @@
     dog1.mp4,Bark,0,3.5,train
     dog1.mp4,Bark,6,10,train        a second event of the same clip
     street/bus.mp4,Bus,,,val        a clip in which the event is nowhere both seen and heard
+    tram.mp4,Tram,?,?,train         a clip of which only the category is known, for weak training
     rain.mp4,,,,background          a clip of no category at all, for weak training
 
 `path` is relative to the folder of the videos and stays inside it; `start` and `end` are seconds; `split` is train,
 val, test or background. Rows of one path are one clip: they share category and split. Both seconds empty says that the
-whole clip is background (it still has a category, as AVE's one 0-0 row has), so no other row of that clip may stand
-beside it. Of the split background, one row per clip says nothing but the path.
+whole clip is background (it still has a category, as AVE's one 0-0 row has); both ``?`` that its times are unknown, as
+those of a training clip may be. No other row of such a clip may stand beside it. Of the split background, one row per
+clip says nothing but the path.
 Columns may stand in any order; empty lines are skipped, spaces around values ignored.
 
 A clip's id is its path without the suffix, with ``__`` for ``/``. Classes are numbered in the order in which the file
@@ -36,22 +38,26 @@ from pipeline.annotations.rules import (
 )
 from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.params.schema import DatasetParams
-from pipeline.store.manifest import BACKGROUND, SPLITS, Clip
+from pipeline.store.manifest import BACKGROUND, SPLITS, UNKNOWN, Clip
 
 COLUMNS = ("path", "category", "start", "end", "split")
 
 _SUFFIX = re.compile(r"(?<=[^/])\.[^./]*$")
 
 
+_Interval = tuple[int, int] | str | None
+"""Start and end of an event in nanoseconds; None for a clip without event, ``?`` for one whose times are unknown."""
+
+
 @dataclass
 class _Clip:
-    """The rows of one path: from its first line on, an interval per row, None where both seconds are empty."""
+    """The rows of one path: from its first line on, an interval per row, with the row's line."""
 
     line: int
     video_id: str
     category: str
     split: str
-    intervals: dict[tuple[int, int] | None, int] = field(default_factory=dict)
+    intervals: dict[_Interval, int] = field(default_factory=dict)
 
 
 def read_csv_table(params: DatasetParams, raw: Path) -> Annotations:
@@ -73,8 +79,9 @@ def read_csv_table(params: DatasetParams, raw: Path) -> Annotations:
         num_rows += 1
         if not _check_values(line, row, faults):
             continue
+        before = faults.count
         interval = _interval(line, row, params, faults)
-        if isinstance(interval, str):
+        if faults.count > before:
             continue
         clip = clips.get(row["path"])
         if clip is None:
@@ -100,8 +107,12 @@ def read_csv_table(params: DatasetParams, raw: Path) -> Annotations:
                 video_id=clip.video_id,
                 path=f"{folder}{name}",
                 category=clip.category,
-                events=event_segments(
-                    [interval for interval in clip.intervals if interval], params.num_segments, segment
+                events=UNKNOWN * params.num_segments
+                if UNKNOWN in clip.intervals
+                else event_segments(
+                    [interval for interval in clip.intervals if isinstance(interval, tuple)],
+                    params.num_segments,
+                    segment,
                 ),
                 split=clip.split,
             )
@@ -148,22 +159,31 @@ def _check_values(line: int, row: dict[str, str], faults: Faults) -> bool:
     return faults.count == before
 
 
-def _interval(line: int, row: dict[str, str], params: DatasetParams, faults: Faults) -> tuple[int, int] | str | None:
-    """Return the row's event, None for an all-background clip; a text where a fault was noted."""
+def _interval(line: int, row: dict[str, str], params: DatasetParams, faults: Faults) -> _Interval:
+    """Return the row's event, or what stands for it; note what is wrong with its times."""
     if not row["start"] and not row["end"]:
         return None
+    if row["start"] == row["end"] == UNKNOWN:
+        if row["split"] != "train":
+            faults.add(
+                line,
+                expected=f"times of a clip of {row['split']}, which is scored by segment",
+                found=f"{UNKNOWN}, which only train may have",
+                remedy="write its times, or the split train",
+            )
+        return UNKNOWN
     interval = parse_interval(row["start"], row["end"], params)
     if isinstance(interval, str):
         faults.add(
             line,
-            expected="start and end in seconds within the clip, or both empty",
+            expected="start and end in seconds within the clip, or both empty, or both ?",
             found=interval,
             remedy="mend the row, or dataset.num_segments if clips are longer",
         )
     return interval
 
 
-def _add_event(line: int, row: dict[str, str], clip: _Clip, interval: tuple[int, int] | None, faults: Faults) -> None:
+def _add_event(line: int, row: dict[str, str], clip: _Clip, interval: _Interval, faults: Faults) -> None:
     """Add a row to its clip, or note how it contradicts the clip's other rows."""
     for key, value in (("split", clip.split), ("category", clip.category)):
         if row[key] != value and (key == "split" or BACKGROUND not in (row["split"], clip.split)):
@@ -180,10 +200,10 @@ def _add_event(line: int, row: dict[str, str], clip: _Clip, interval: tuple[int,
             found=f"line {clip.intervals[interval]} again",
             remedy="delete one of the rows",
         )
-    elif clip.intervals and (interval is None or None in clip.intervals):
+    elif alone := {None, UNKNOWN} & {interval, *clip.intervals} if clip.intervals else set():
         faults.add(
             line,
-            expected="events, or one row with start and end empty",
+            expected=f"events, or one row with start and end {'empty' if None in alone else UNKNOWN}",
             found=f"both, here and in line {next(iter(clip.intervals.values()))}",
             remedy="delete one of the rows",
         )

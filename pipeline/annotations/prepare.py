@@ -55,6 +55,8 @@ def _summary(report: dict[str, Any], raw: Path, folder: Path, is_without_videos:
     splits = ", ".join(f"{row['num_clips']} {split}" for split, row in report["splits"].items())
     if "num_background_clips" in report:
         splits += f"; and {report['num_background_clips']} of background alone"
+    if "untimed_clips" in report:
+        splits += f"; {report['untimed_clips']['count']} of train without times"
     num_videos, num_missing = report["num_videos"], report["missing_videos"]["count"]
     if is_without_videos:
         videos = "features are the released ones, no videos"

@@ -29,6 +29,7 @@ from pipeline.features.contract import BuildExtractor, Extractor
 from pipeline.params.schema import ExtractParams
 from pipeline.store.ledger import describe, summarise_ledger
 from pipeline.store.manifest import VideoFile
+from pipeline.store.placing import shard_groups
 from pipeline.store.shards import LedgerRow, ShardFile, ShardIndex, save_ledger
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def extract(
     build : callable
         Makes the extractor for a device.
     videos : sequence of VideoFile
-        In append-only order: it decides which shard a video is in.
+        In append-only order; :mod:`pipeline.store.placing` decides which shard a video is in.
     raw : Path
         Folder that the videos' paths are relative to.
     output : Path
@@ -83,7 +84,7 @@ def extract(
     folder = scratch_folder(f"extract_{extractor.modality}", fingerprint(identity))
     with locked(folder):
         scratch = Scratch(folder, extractor)
-        groups = [videos[start : start + params.shard_size] for start in range(0, len(videos), params.shard_size)]
+        groups: Groups = shard_groups(videos, params.shard_size, int(extractor.recipe["num_segments"]))
         pending = deque(group for group in groups if not scratch.has_shard(group))
         missing = _missing(pending, scratch)
         num_missing = sum(len(group) for group in missing)
@@ -93,7 +94,7 @@ def extract(
         busy = devices[: max(1, len(missing))]
         finished = _computed(build, extractor, busy, missing, raw, scratch.parts_folder, params)
         _collect(scratch, pending, finished, extractor.modality, num_missing)
-        return _publish(scratch, groups, output, extractor, max_failed_fraction)
+        return _publish(scratch, videos, groups, output, extractor, max_failed_fraction)
 
 
 def _missing(pending: Groups, scratch: Scratch) -> list[list[VideoFile]]:
@@ -214,7 +215,12 @@ def _collect(
 
 
 def _publish(
-    scratch: Scratch, groups: Groups, output: Path, extractor: Extractor, max_failed_fraction: float
+    scratch: Scratch,
+    videos: Sequence[VideoFile],
+    groups: Groups,
+    output: Path,
+    extractor: Extractor,
+    max_failed_fraction: float,
 ) -> ShardIndex:
     """Link the finished shards into `output` and write ledger and index; refuse if too many videos failed.
 
@@ -224,15 +230,16 @@ def _publish(
     for name in ("index.json", "import.json", "ledger.csv", "shard-*.h5", ".*.tmp"):
         for left_over in output.glob(name):
             left_over.unlink()
-    ledger: list[LedgerRow] = []
+    rows: dict[str, LedgerRow] = {}
     shards: list[ShardFile] = []
     for group in groups:
         path, record = scratch.finished(group)
-        ledger += [LedgerRow(**row) for row in record["ledger"]]
+        rows |= {row["video_id"]: LedgerRow(**row) for row in record["ledger"]}
         if record["num_videos"]:
             name = f"shard-{len(shards):05d}.h5"
             link_or_copy(path, output / name)
             shards.append(ShardFile(name, record["sha256"], record["num_videos"]))
+    ledger = [rows[video.video_id] for video in videos]
     save_ledger(output / "ledger.csv", ledger)
     summary = summarise_ledger(ledger, int(extractor.recipe["num_segments"]))
     logger.info("extract %s: %s", extractor.modality, describe(summary))

@@ -51,6 +51,7 @@ def released_recipe(params: Params, modality: Modality) -> dict[str, Any]:
     return {
         "source": "released",
         "release": params.dataset.name,
+        "short_clips": params.dataset.short_clips,
         "storage": getattr(params, modality).storage,
         "num_segments": params.dataset.num_segments,
         "segment_seconds": params.dataset.segment_seconds,

@@ -43,6 +43,7 @@ class DatasetParams(Section):
     split: Literal["official", "leak_free"]
     ambiguous_videos: Literal["largest", "error"]
     labels: Literal["annotations", "released"]
+    short_clips: Literal["mask", "repeat"]
     num_segments: Count
     segment_seconds: Annotated[float, Field(ge=0.96)]  # VGGish hears the first 0.96 s of a segment
     min_coverage: Fraction

@@ -1,4 +1,8 @@
-"""VGGSound-AVEL's form of a release: a file per video and modality, see :mod:`pipeline.store.clip_arrays`."""
+"""VGGSound-AVEL's form of a release: a file per video and modality, see :mod:`pipeline.store.clip_arrays`.
+
+A clip of fewer segments than T is masked at the end, or its last segment is repeated, as the loader of VGGSound-AVEL's
+authors does: ``dataset.short_clips``.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -32,10 +36,12 @@ class ClipFiles(Release):
         self._values = Values(self.storage, may_be_negative=True)
         self._dtypes: set[str] = set()
         self._num_taken = 0
+        self._repeats_last = params.dataset.short_clips == "repeat"
+        # A video without a path is a background clip of AVE's features: an addition that may be missing.
+        self._needed = frozenset(video.video_id for video in videos if video.path)
         try:
             self._arrays = self.files.enter_context(ClipArrays(self._path))
             self.missing = {v.video_id: "no such file" for v in videos if v.video_id not in self._arrays}
-            self._num_videos = len(videos)
             self._max_failed_fraction = getattr(params, modality).max_failed_fraction
             self._damaged: dict[str, str] = {}
             self._require_enough()
@@ -63,9 +69,9 @@ class ClipFiles(Release):
 
     def _require_enough(self) -> None:
         """Refuse too many videos whose features are missing or, as far as they are read, damaged."""
-        failed = self.missing | self._damaged
-        if len(failed) == self._num_videos or len(failed) > self._max_failed_fraction * self._num_videos:
-            listed = ", ".join(list(failed)[:NUM_NAMED])
+        failed = [video_id for video_id in self.missing | self._damaged if video_id in self._needed]
+        if len(failed) == len(self._needed) or len(failed) > self._max_failed_fraction * len(self._needed):
+            listed = ", ".join(failed[:NUM_NAMED])
             more = f" and {len(failed) - NUM_NAMED} more" if len(failed) > NUM_NAMED else ""
             if self._damaged:
                 more += f"; {len(self._damaged)} of them damaged, {next(iter(self._damaged.values()))}"
@@ -73,7 +79,7 @@ class ClipFiles(Release):
             raise PipelineError(
                 explain(
                     self._path,
-                    expected=f"a file for each of {self._num_videos} videos, with at most {share} missing or damaged",
+                    expected=f"a file for each of {len(self._needed)} videos, with at most {share} missing or damaged",
                     found=f"none for {len(failed)}: {listed}{more}",
                     remedy=f"put them there, or raise {self.modality}.max_failed_fraction",
                 )
@@ -119,11 +125,12 @@ class ClipFiles(Release):
         self._dtypes.add(str(features.dtype))
         num_found, num_segments = len(features), self.num_segments
         stored = self._values.add(features[:num_segments], self._subject(video_id))
-        valid = np.arange(num_segments) < num_found
+        valid = np.full(num_segments, self._repeats_last) | (np.arange(num_segments) < num_found)
         detail = ""
         if num_found < num_segments:
-            stored = np.concatenate([stored, np.zeros((num_segments - num_found, *self._shape), stored.dtype)])
-            detail = f"{num_found} of {num_segments} segments"
+            last = stored[-1] if self._repeats_last else np.zeros_like(stored[-1])
+            stored = np.concatenate([stored, np.stack([last] * (num_segments - num_found))])
+            detail = f"{num_found} of {num_segments} segments{', the last repeated' * self._repeats_last}"
         elif num_found > num_segments:
             detail = f"the first {num_segments} of {num_found} segments"
         return usable(video_id, content_hash(features), self._arranged(stored), valid, detail)

@@ -3,8 +3,8 @@
 =============================  ====================================================================================
 ``ave``, ``synthetic``         ``{visual,audio}_feature.h5``, rows in the order of ``Annotations.txt``; for background
                                clips ``{visual,audio}_feature_noisy.h5`` (:mod:`pipeline.released.annotated_rows`)
-``vggsound_avel``, ``csv``     ``features/{visual,audio}``, a folder of one file per video, or such a folder as a
-                               ``.zip`` (:mod:`pipeline.released.clip_files`)
+all                            ``features/{visual,audio}``, a folder of one file per video, or such a folder as a
+                               ``.zip`` (:mod:`pipeline.released.clip_files`); so AVE's maps of a ResNet come
 =============================  ====================================================================================
 
 Only what could be checked of a file is believed; ``import.json`` says what was found, and what rounding to the storage
@@ -21,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline.core.errors import ShardError, explain
 from pipeline.core.files import require_space, sha256_of_file, write_json
 from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.features.recipes import Modality, released_recipe
@@ -30,6 +31,7 @@ from pipeline.released.clip_files import ClipFiles
 from pipeline.released.release import Release, failed_row
 from pipeline.store.ledger import describe, summarise_ledger
 from pipeline.store.manifest import VideoFile
+from pipeline.store.placing import shard_groups
 from pipeline.store.shards import LedgerRow, ShardFile, ShardIndex, ShardRow, save_ledger, write_shard
 
 logger = logging.getLogger(__name__)
@@ -49,7 +51,8 @@ def import_features(
         Its `dataset`, `extract.shard_size`, and of the modality's section `storage` and `max_failed_fraction`.
     modality : {"visual", "audio"}
     videos : sequence of VideoFile
-        In append-only order: it decides which shard a video is in. Their media files are not looked at.
+        In append-only order; :mod:`pipeline.store.placing` decides which shard a video is in. Their media files are not
+        looked at.
     raw : Path
         Folder of the released files.
     output : Path
@@ -67,7 +70,7 @@ def import_features(
         count: they are an addition, and often only one of their two files is at hand.
     """
     recipe = released_recipe(params, modality)
-    kind = AnnotatedRows if params.dataset.format in ("ave", "synthetic") else ClipFiles
+    kind = _form(params, modality, raw)
     with kind(params, modality, videos, raw) as release, _temporary_names(output):
         _require_space(release, len(videos) - len(release.missing), output)
         release.start()
@@ -85,6 +88,25 @@ def import_features(
     logger.info("import %s: %s", modality, describe_facts(facts))
     logger.info("import %s: %s", modality, describe(summarise_ledger(ledger, params.dataset.num_segments)))
     return index
+
+
+def _form(params: Params, modality: Modality, raw: Path) -> type[AnnotatedRows] | type[ClipFiles]:
+    """Return which form the features of a modality have in `raw`."""
+    if params.dataset.format not in ("ave", "synthetic"):
+        return ClipFiles
+    rows = raw / f"{modality}_feature.h5"
+    folder = raw / "features" / modality
+    of_clips = [path for path in (folder, folder.with_name(f"{modality}.zip")) if path.exists()]
+    if of_clips and rows.exists():
+        raise ShardError(
+            explain(
+                raw,
+                expected=f"the released {modality} features in one form",
+                found=f"{rows.name} and {of_clips[0].relative_to(raw).as_posix()}",
+                remedy="move one away",
+            )
+        )
+    return ClipFiles if of_clips else AnnotatedRows
 
 
 @contextmanager
@@ -135,9 +157,8 @@ def _write_shards(
                     yield shard_row
                 progress.update()
 
-        for start in range(0, len(videos), shard_size):
-            group = [video.video_id for video in videos[start : start + shard_size]]
-            present = [video_id for video_id in group if video_id not in release.missing]
+        for group in shard_groups(videos, shard_size, release.num_segments):
+            present = [video.video_id for video in group if video.video_id not in release.missing]
             made: Iterable[ShardRow] = rows(present)
             num_rows = len(present)
             if release.may_be_damaged:  # only then it is not known how many there will be

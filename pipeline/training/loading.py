@@ -342,7 +342,8 @@ def block_shuffle(places: Tensor) -> Tensor:
     """Return a random permutation of the positions 0 to N - 1, int64 (N,), in which neighbours lie close together.
 
     Positions are sorted by place and cut into blocks; the blocks are shuffled, and each :data:`WINDOW_BLOCKS` of them
-    shuffled into each other. So a batch comes from few stretches of the disk, however large the data set is::
+    shuffled into each other. So a batch comes from few stretches of the disk, however large the data set is. Neighbours
+    have nothing in common in a set of that size, whatever its list (:mod:`pipeline.store.placing`)::
 
         sorted by place     0 1 2 3 | 4 5 6 7 | 8 9 10 11 | 12 13 14 15     blocks of 4
         blocks shuffled     8 9 10 11 | 0 1 2 3 || 12 13 14 15 | 4 5 6 7    windows of 2 blocks

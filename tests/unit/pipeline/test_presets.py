@@ -91,11 +91,10 @@ def test_ave_extracts_the_features_of_its_release(ave: Params) -> None:
 
 
 @pytest.mark.parametrize("name", ["vggsound_avel100k", "vggsound_avel50k"])
-def test_vggsound_avel_differs_from_ave_in_format_and_labels_alone(ave: Params, name: str) -> None:
+def test_vggsound_avel_differs_from_ave_in_format_labels_and_short_clips_alone(ave: Params, name: str) -> None:
     params = load_params(ROOT / "data" / name / "preset.yaml")
-    assert params.dataset == ave.dataset.model_copy(
-        update={"name": name, "format": "vggsound_avel", "labels": "annotations"}
-    )
+    changes = {"name": name, "format": "vggsound_avel", "labels": "annotations", "short_clips": "repeat"}
+    assert params.dataset == ave.dataset.model_copy(update=changes)
     assert (params.features, params.visual, params.audio, params.train) == (
         ave.features,
         ave.visual,

@@ -23,6 +23,7 @@ def dataset_params() -> Callable[..., DatasetParams]:
             "split": "official",
             "ambiguous_videos": "largest",
             "labels": "annotations",
+            "short_clips": "mask",
             "num_segments": 10,
             "segment_seconds": 1.0,
             "min_coverage": 0.99,

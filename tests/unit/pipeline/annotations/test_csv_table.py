@@ -40,6 +40,24 @@ def test_background_clips_have_a_path_and_nothing_else(read) -> None:
     assert annotations.categories == ("Bark",)
 
 
+def test_a_clip_may_have_a_category_and_no_times(read) -> None:
+    annotations = read(HEADER + "tram.mp4,Tram,?,?,train\nbus.mp4,Bus,,,train\ndog.mp4,Bark,0,3,train\n")
+    assert [(clip.clip_id, clip.category, clip.events, clip.event_share) for clip in annotations.clips] == [
+        ("tram", "Tram", "??????????", None),
+        ("bus", "Bus", "0000000000", 0.0),
+        ("dog", "Bark", "1110000000", 0.3),
+    ]
+    assert annotations.categories == ("Tram", "Bus", "Bark")
+
+
+@pytest.mark.parametrize("second", ["x.mp4,Tram,1,2,train", "x.mp4,Tram,?,?,train", "x.mp4,Tram,,,train"])
+def test_no_other_row_stands_beside_one_without_times(read, second: str) -> None:
+    with pytest.raises(
+        AnnotationError, match=r"has 1 fault: line 3: expected (events, or one row with|every event once)"
+    ):
+        read(f"{HEADER}x.mp4,Tram,?,?,train\n{second}\n")
+
+
 def test_all_that_a_background_row_should_not_have_is_reported(read) -> None:
     with pytest.raises(AnnotationError, match=r"has 3 faults: .*no category of .* \| .*no start of .* \| .*no end of "):
         read(HEADER + "rain.mp4,Bark,0,1,background\n")
@@ -75,7 +93,19 @@ def test_other_clip_lengths_and_the_raw_folder_itself(read) -> None:
         ("a.mp4,Bark,2,1,train", r"found start 2 after end 1"),
         ("a.mp4,Bark,-2,1,train", r"found '-2', which is negative"),
         ("a.mp4,Bark,0,ten,train", r"found 'ten', not a plain number"),
-        ("a.mp4,Bark,0,,train", r"expected start and end in seconds within the clip, or both empty, found ''"),
+        (
+            "a.mp4,Bark,0,,train",
+            r"expected start and end in seconds within the clip, or both empty, or both \?, found ''",
+        ),
+        ("a.mp4,Bark,?,,train", r"or both empty, or both \?, found '\?', not a plain number"),
+        ("a.mp4,Bark,0,?,train", r"or both empty, or both \?, found '\?', not a plain number"),
+        ("a.mp4,Bark,?,?,val", r"expected times of a clip of val, .*, found \?, which only train may have; write its"),
+        (
+            "a.mp4,Bark,?,?,test",
+            r"expected times of a clip of test, .*, found \?, which only train may have; write its",
+        ),
+        ("a.mp4,,?,?,train", r"expected a category, found nothing"),
+        ("x.mp4,Bark,?,?,train", r"expected events, or one row with start and end \?, found both, here and in line 2"),
         ("a.mp4,Bark,0,12,train", r"found end 12 after the clip's 10 s; mend the row, or dataset.num_segments"),
         ("a.mp4,Bark,0,1,Train", r"expected split train, val, test or background, found 'Train'"),
         ("a.mp4,Bark,0,1,", r"expected split train, val, test or background, found nothing"),

@@ -48,6 +48,19 @@ def test_one_line_is_logged(dataset_params, write_ave, tmp_path: Path, caplog, c
     assert capsys.readouterr().out == ""
 
 
+def test_clips_without_times_are_counted(dataset_params, write_table, tmp_path: Path, caplog) -> None:
+    raw = write_table("path,category,start,end,split\ndog.mp4,Bark,0,3,test\ntram.mp4,Tram,?,?,train\n")
+    with caplog.at_level(logging.INFO):
+        manifest = prepare(dataset_params(format="csv"), raw, tmp_path / "out")
+    assert load_manifest(tmp_path / "out") == manifest
+    assert read_csv(tmp_path / "out" / "manifest.csv")[1] == {
+        "clip_id": "tram", "video_id": "tram", "path": "videos/tram.mp4", "category": "Tram", "events": "??????????",
+        "split": "train", "event_share": "",
+    }  # fmt: skip
+    assert "2 clips (1 train, 0 val, 1 test; 1 of train without times), 2 videos" in caplog.text
+    assert json.loads((tmp_path / "out" / "audit.json").read_text())["untimed_clips"] == {"count": 1, "items": ["tram"]}
+
+
 def test_background_clips_are_listed_with_their_videos(dataset_params, write_table, tmp_path: Path, caplog) -> None:
     raw = write_table("path,category,start,end,split\ndog.mp4,Bark,0,3,train\nrain.mp4,,,,background\n")
     with caplog.at_level(logging.INFO):

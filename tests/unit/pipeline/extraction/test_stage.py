@@ -274,6 +274,24 @@ class TestScratch:
         assert sorted(extractor.decoded) == ["empty.json", "whole2.json"]
         assert bytes_of(tmp_path / "output") == expected
 
+    def test_new_videos_of_a_large_set_cost_new_videos(self, videos, run, tmp_path, monkeypatch):
+        run(videos[:5], output="listed")
+        monkeypatch.setattr("pipeline.store.placing.PLACED_FROM", 6)
+        extractor = JsonExtractor()
+        run(videos[:5], extractor)
+        assert extractor.decoded == [], "placing anew decodes nothing"
+        index = run(videos, extractor)
+        assert sorted(extractor.decoded) == ["empty.json", "whole2.json"]
+        ledger = load_ledger(tmp_path / "output" / "ledger.csv")
+        assert [row.video_id for row in ledger] == [video.video_id for video in videos]
+        read = []
+        for shard in index.shards:
+            with Shard(tmp_path / "output" / shard.file) as opened:
+                read += opened.video_ids
+        usable = [row.video_id for row in ledger if row.status != "failed"]
+        assert sorted(read) == sorted(usable)
+        assert read != usable
+
     def test_a_removed_video_loses_its_row_and_costs_nothing(self, videos, run, tmp_path):
         run(videos)
         extractor = JsonExtractor()

@@ -22,7 +22,7 @@ PARAMS = load_params(ROOT / "data" / "synthetic" / "preset.yaml")
 IRRELEVANT = {
     VisualParams: {"max_failed_fraction", "weights_sha256"},
     AudioParams: {"max_failed_fraction", "weights_sha256", "pca_weights", "pca_sha256"},
-    DatasetParams: {"name", "format", "videos", "split", "ambiguous_videos", "labels", "min_coverage"},
+    DatasetParams: {"name", "format", "videos", "split", "ambiguous_videos", "labels", "short_clips", "min_coverage"},
 }
 OTHER_VALUES = {
     "backbone": "resnet101",
@@ -68,7 +68,7 @@ def test_released_features_are_of_a_recipe_that_no_extraction_has(modality):
     for name in type(section).model_fields:  # how features are extracted does not matter to those that are not
         other = released.model_copy(update={modality: section.model_copy(update={name: OTHER_VALUES.get(name, "x")})})
         assert (feature_recipe(other, modality) != recipe) == (name == "storage"), name
-    for key, value in {"name": "other", "num_segments": 5, "segment_seconds": 2.0}.items():
+    for key, value in {"name": "other", "short_clips": "repeat", "num_segments": 5, "segment_seconds": 2.0}.items():
         other = released.model_copy(update={"dataset": PARAMS.dataset.model_copy(update={key: value})})
         assert feature_recipe(other, modality) != recipe, key
 

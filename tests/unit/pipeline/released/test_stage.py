@@ -89,12 +89,19 @@ def preset() -> Params:
 @pytest.fixture
 def make_params(preset) -> Callable[..., Params]:
     def make(
-        format: str = "ave", storage: str = "float16", *, shard_size: int = 32, max_failed_fraction: float = 0.05
+        format: str = "ave",
+        storage: str = "float16",
+        *,
+        shard_size: int = 32,
+        max_failed_fraction: float = 0.05,
+        short_clips: str = "mask",
     ) -> Params:
         section = {"storage": storage, "max_failed_fraction": max_failed_fraction}
         return preset.model_copy(
             update={
-                "dataset": preset.dataset.model_copy(update={"name": "small", "format": format}),
+                "dataset": preset.dataset.model_copy(
+                    update={"name": "small", "format": format, "short_clips": short_clips}
+                ),
                 "features": preset.features.model_copy(update={"source": "released"}),
                 "extract": preset.extract.model_copy(update={"shard_size": shard_size}),
                 "visual": preset.visual.model_copy(update=section),
@@ -186,6 +193,16 @@ class TestRows:
         with Shard(output / "shard-00000.h5") as shard:
             assert shard.content_hashes[1] == hashlib.sha256(features[1].tobytes()).hexdigest()
         assert facts_of(output)["files"][0]["shape"] == [120, 10, 6, 2, 2]
+
+    def test_a_large_set_is_placed_by_the_ids_and_every_video_gets_its_row(self, make_params, raw, output, monkeypatch):
+        monkeypatch.setattr("pipeline.store.placing.PLACED_FROM", 100)
+        features, videos = make_features(make_video_ids(), (128,)), videos_of(make_video_ids())
+        import_features(make_params(), "audio", videos, raw, output)
+        imported = read_features(output)
+        assert list(imported) != [video.video_id for video in videos]
+        assert [row.video_id for row in load_ledger(output / "ledger.csv")] == [video.video_id for video in videos]
+        for row, video_id in enumerate(make_video_ids()):
+            np.testing.assert_array_equal(imported[video_id], features[row].astype(np.float16))
 
     def test_videos_of_no_split_are_left_out_and_a_video_may_come_after_its_first_row(self, make_params, raw, output):
         ids = make_video_ids()
@@ -628,6 +645,45 @@ class TestClipFiles:
         np.testing.assert_array_equal(imported["d"], arrays["d"])
         assert facts_of(output)["files"][0]["num_zero_segments"] == 0, "what is masked was not released"
         assert facts_of(output)["files"][0]["maximum"] < 1, "what is cut was not used"
+
+    @pytest.mark.parametrize(("modality", "shape"), [("audio", (128,)), ("visual", (3, 3, 8))])
+    def test_the_last_segment_of_short_clips_is_repeated_where_that_is_asked_for(
+        self, modality, shape, make_params, write, output
+    ):
+        features = np.random.default_rng(7).random((4, 10, *shape), np.float32)
+        raw = write(dict(zip(self.IDS, features, strict=True)) | {"a": features[1, :7], "d": features[3, :1]}, modality)
+        params = make_params("csv", "float32", short_clips="repeat")
+        import_features(params, modality, videos_of(self.IDS), raw, output)
+        ledger = {row.video_id: row for row in load_ledger(output / "ledger.csv")}
+        assert ledger["a"] == LedgerRow("a", "ok", "ok", "1" * 10, "", "7 of 10 segments, the last repeated")
+        imported = read_features(output)
+        np.testing.assert_array_equal(imported["a"], features[1, [0, 1, 2, 3, 4, 5, 6, 6, 6, 6]])
+        np.testing.assert_array_equal(imported["d"], features[3, [0] * 10])
+        np.testing.assert_array_equal(imported["b"], features[0])
+        with Shard(output / "shard-00000.h5") as shard:
+            assert shard.valid.all()
+        other = released_recipe(make_params("csv", "float32"), modality)
+        assert load_index(output).recipe != other, "else a change would import nothing"
+
+    @pytest.mark.parametrize("is_archive", [False, True])
+    @pytest.mark.parametrize("format", ["ave", "synthetic"])
+    def test_maps_of_ave_may_be_a_file_per_video(self, format, is_archive, make_params, write, output):
+        maps = np.random.default_rng(8).random((4, 10, 8, 3, 3), np.float32)
+        raw = write(dict(zip(self.IDS, maps, strict=True)), "visual", is_archive=is_archive)
+        write_annotations(raw, [*self.IDS, "b"])
+        params = make_params(format, "float32", max_failed_fraction=0.0)
+        noisy = VideoFile("noisy-000", "", None, None)
+        index = import_features(params, "visual", [*videos_of(self.IDS), noisy], raw, output)
+        assert index.num_videos == 4
+        np.testing.assert_array_equal(read_features(output)["a"], np.moveaxis(maps[1], 1, -1))
+        assert load_ledger(output / "ledger.csv")[4].reason == "missing", "a background clip, which may be missing"
+        assert facts_of(output)["row_order"] is None
+
+    def test_two_forms_of_one_modality_are_refused(self, make_params, write, arrays, output):
+        raw = write(arrays)
+        write_h5(raw / "audio_feature.h5", np.stack(list(arrays.values())))
+        match = r"expected the released audio features in one form, found audio_feature.h5 and features/audio; move one"
+        refuse(match, make_params(), raw, output)
 
     def test_quantised_audio_is_read(self, make_params, write, output):
         levels = np.random.default_rng(6).integers(0, 256, (4, 10, 128), np.uint8)

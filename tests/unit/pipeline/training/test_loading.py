@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from pipeline.core.errors import ParamsError, ShardError
+from pipeline.store.manifest import VideoFile
+from pipeline.store.placing import shard_groups
 from pipeline.training import loading as module
 from pipeline.training.dataset import ClipBatch, Dataset, load_dataset
 from pipeline.training.loading import BLOCK_SIZE, WINDOW_BLOCKS, block_shuffle, choose_cache, open_store
@@ -154,6 +156,35 @@ def test_a_batch_of_a_block_shuffle_touches_few_blocks() -> None:
         assert sum(spread) / len(spread) > 5_000, "a batch should mix places from all over"
     shares = [(one == other).float().mean() for one, other in ((orders[0], orders[1]), (orders[1], orders[2]))]
     assert max(shares) < 0.01
+
+
+def categories_per_batch(order: torch.Tensor, categories: torch.Tensor) -> torch.Tensor:
+    """Return how many categories each whole batch of 64 has, float64."""
+    batches = categories[order].split(64)
+    return torch.tensor([len(batch.unique()) for batch in batches if len(batch) == 64], dtype=torch.float64)
+
+
+def test_batches_of_a_list_sorted_by_category_have_as_many_categories_as_in_a_full_shuffle() -> None:
+    torch.manual_seed(0)
+    listed = [VideoFile(f"category{number // 100:03d}_{number % 100}", "", None, None) for number in range(14_100)]
+    placed = [video for group in shard_groups(listed, 256, num_segments=10) for video in group]
+    place_of = {video.video_id: place for place, video in enumerate(placed)}
+    train = [number for number in range(14_100) if number % 5 < 3]
+    places = torch.tensor([place_of[listed[number].video_id] for number in train])
+    categories = torch.tensor([number // 100 for number in train])
+    blocks, whole, as_listed = (
+        torch.cat([categories_per_batch(shuffle(), categories) for _ in range(10)])
+        for shuffle in (
+            lambda: block_shuffle(places),
+            lambda: torch.randperm(len(train)),
+            lambda: block_shuffle(torch.tensor(train)),
+        )
+    )
+    standard_error = (blocks.var() / len(blocks) + whole.var() / len(whole)).sqrt()
+    assert abs(blocks.mean() - whole.mean()) < 4 * standard_error
+    assert abs(blocks.std() - whole.std()) < 0.2 * whole.std()
+    assert whole.mean() > 45
+    assert as_listed.mean() < 20, "what the places are for"
 
 
 @pytest.mark.parametrize("number", [0, 1, BLOCK_SIZE, BLOCK_SIZE + 1])
