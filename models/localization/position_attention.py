@@ -153,13 +153,13 @@ class PositionAttention(nn.Module):
             audio_features=audio_features,
             num_positions=num_positions,
             hidden_features=HIDDEN_CHANNELS,
+            dropout=dropout,
         )
         self.positions = _attention_among_positions()
         self.layer_norm = nn.LayerNorm(HIDDEN_CHANNELS)
         self.summary_mean = nn.Linear(HIDDEN_CHANNELS, HIDDEN_CHANNELS // 2)
         self.summary_visual = nn.Linear(HIDDEN_CHANNELS, HIDDEN_CHANNELS // 2)
         self.summary_score = nn.Linear(HIDDEN_CHANNELS // 2, 1)
-        self.dropout = nn.Dropout(dropout)
         self.position_dropout = nn.Dropout(position_dropout)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> PositionAttended:
@@ -170,12 +170,7 @@ class PositionAttention(nn.Module):
         ValueError
             As :meth:`models.localization.attention.AudioGuidedAttention.forward`.
         """
-        return self.attend(self.project(visual, audio), audio)
-
-    def project(self, visual: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
-        """Return the projected maps x, (B, T, P, K), of maps that fit; the audio is only checked."""
-        projected: torch.Tensor = self.dropout(self.guided.project(visual, audio))
-        return projected
+        return self.attend(self.guided.project(visual, audio), audio)
 
     def relate(self, projected: torch.Tensor, positions: PlainAttention) -> tuple[torch.Tensor, torch.Tensor]:
         """Return z, (B, T, P, K), of projected maps x by one attention among positions, and its weights."""
@@ -274,7 +269,7 @@ class CoGuidedAttention(nn.Module):
         ValueError
             As :meth:`models.localization.attention.AudioGuidedAttention.forward`.
         """
-        projected = self.visual.project(visual, audio)
+        projected = self.visual.guided.project(visual, audio)
         return self.visual.attend(projected, audio), self._guide(projected, audio)
 
     def _guide(self, projected: torch.Tensor, audio: torch.Tensor) -> AudioGuided:
