@@ -75,7 +75,8 @@ def test_ave_trains_psp_with_the_settings_of_its_own_paper(ave: Params) -> None:
 @pytest.mark.parametrize("supervision", ["full", "weak"])
 def test_ave_trains_the_other_methods_on_cpsps_schedule_as_its_release_does(ave: Params, supervision: str) -> None:
     expected = schedule(getattr(ave.train.cpsp, supervision))
-    for method in ("avel", "avsdn", "cmran", "sspsp"):
+    for method in ("avel", "avsdn", "psp_cpsp", "sspsp"):
+        assert schedule(getattr(ave.train.common, supervision)) == expected
         assert schedule(getattr(getattr(ave.train, method), supervision)) == expected
     sspsp = getattr(ave.train.sspsp, supervision)
     assert (sspsp.nce.weight, sspsp.nce.temperature) == (1, 0.1)

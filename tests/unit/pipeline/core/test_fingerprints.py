@@ -19,8 +19,8 @@ ENTRIES = {
     "audio": ("pipeline.features.audio.extractor",),
     "extraction": EXTRACTION,
     "released": ("pipeline.released.stage",),
-    "training": ("pipeline.training.loop", *METHODS["cpsp"].modules),
-    "tables": ("pipeline.tables.running", *METHODS["cpsp"].modules),
+    "training": ("pipeline.training.loop", *METHODS["cpsp"].modules("full")),
+    "tables": ("pipeline.tables.running", *METHODS["cpsp"].modules("full")),
 }
 """The modules that each kind of result is named by."""
 

@@ -81,7 +81,7 @@ def test_no_key_takes_a_value_of_another_type(key, load):
         ("train.seed", True, r"train\.seed: expected a valid integer, found True"),
         ("train.seed", -1, r"train\.seed: expected greater than or equal to 0, found -1"),
         ("train.seed", 2**32, r"train\.seed: expected less than 4294967296"),
-        ("train.method", "CPSP", r"train\.method: expected 'avel', .*'cpsp' or 'sspsp', found 'CPSP'"),
+        ("train.method", "CPSP", r"train\.method: expected 'ave_att', .*'cmbs' or 'cacenet', found 'CPSP'"),
         ("train.cpsp.full.learning_rate", 0, r"train\.cpsp\.full\.learning_rate: expected greater than 0"),
         (
             "train.cpsp.full.learning_rate",

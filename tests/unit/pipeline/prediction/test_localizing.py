@@ -144,9 +144,18 @@ def test_files_that_are_no_videos_are_refused_by_a_process_of_their_own(make_mod
 
 
 @pytest.mark.usefixtures("decode_in_test")
-@pytest.mark.parametrize("sampling", ["frames", "time"])
+@pytest.mark.parametrize(
+    ("method", "sampling", "seed"),
+    [("psp_cpsp", "frames", 4), ("psp_cpsp", "time", 4), ("ave_att", "frames", 4), ("cmbs", "frames", 4)],
+)
 def test_a_clip_of_a_data_set_gets_the_prediction_that_evaluation_gave_it(
-    sampling: str, make_params: Callable, media: SimpleNamespace, small_networks: None, tmp_path: Path
+    method: str,
+    sampling: str,
+    seed: int,
+    make_params: Callable,
+    media: SimpleNamespace,
+    small_networks: None,
+    tmp_path: Path,
 ) -> None:
     params = make_params(
         **{
@@ -154,7 +163,7 @@ def test_a_clip_of_a_data_set_gets_the_prediction_that_evaluation_gave_it(
             "dataset.min_coverage": 0.0,
             "visual.sampling": sampling,
             "extract.num_workers": 1,
-            "train.method": "psp",
+            "train.method": method,
         }
     )
     raw = tmp_path / "raw"
@@ -181,7 +190,7 @@ def test_a_clip_of_a_data_set_gets_the_prediction_that_evaluation_gave_it(
             max_failed_fraction=0.0,
         )
     dataset = load_dataset(params, tmp_path / "prepared", tmp_path / "features")
-    torch.manual_seed(4)
+    torch.manual_seed(seed)
     checkpoint = new_checkpoint(params.train, dataset)
     for file in SELECTIONS.values():
         save_checkpoint(tmp_path / "train" / file, checkpoint, build_network(checkpoint).state_dict())

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from models.localization.losses import event_share_targets
 from models.localization.psp import PSPNet
+from models.localization.segment_losses import event_share_targets
 from pipeline.methods.registry import METHODS
 from pipeline.params.schema import Params
 from pipeline.training import loop as training

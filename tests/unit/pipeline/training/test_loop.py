@@ -333,7 +333,7 @@ def test_the_means_of_an_epoch_weigh_batches_by_their_clips(
 ) -> None:
     values = []
     step = Run._step
-    monkeypatch.setattr(Run, "_step", lambda self, b, p: values.append(step(self, b, p)) or values[-1])
+    monkeypatch.setattr(Run, "_step", lambda self, t, b, p: values.append(step(self, t, b, p)) or values[-1])
     params = make_params(**fast(num_epochs=1), **{"train.cpsp.full.batch_size": 11})
     train(params.train, load(make_run(), params), tmp_path, CPU)
     (row,) = history(tmp_path)
