@@ -65,7 +65,9 @@ def test_the_epoch_that_counts_is_the_authors_choice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Run, "_accuracy", lambda self, split, number: float(scores[number - 1]))
-    monkeypatch.setattr(Run, "_descend", lambda self, number: {"loss": 0.0, "gradient_norm": 0.0})
+    monkeypatch.setattr(
+        Run, "_descend", lambda self, number: self.optimizer.step() or {"loss": 0.0, "gradient_norm": 0.0}
+    )
     params = make_params(**short(method, supervision, num_epochs=len(scores)))
     train(params.train, load(make_run(), params), tmp_path / "out", CPU)
     for name, epoch in (("weights.safetensors", on_val), ("weights_test_selected.safetensors", on_test)):
@@ -97,11 +99,12 @@ def test_ave_counts_milestones_in_steps_and_the_common_recipe_in_epochs(
         train(params.train, load(run, params), tmp_path / "out", CPU)
         return [float(row["learning_rate"]) for row in history(tmp_path / "out")]
 
-    authors = {**short("ave_att"), "train.ave_att.full.batch_size": 4, "train.ave_att.full.learning_rate": 0.5}
-    assert rates(**authors, **{"train.ave_att.full.milestones": [6]} | {}) == [0.5, 0.5, 0.25, 0.25]
-    assert rates(**authors | {"train.ave_att.full.milestones": [4]}) == [0.5, 0.5, 0.25, 0.25]
-    common = {**short("ave_att", recipe="common"), "train.common.full.learning_rate": 0.5}
-    assert rates(**common) == [0.5, 0.5, 0.5, 0.25]
+    # Three steps an epoch; a row has the rate that its epoch begins with.
+    authors = {**short("ave_att"), "train.ave_att.full.batch_size": 4, "train.ave_att.full.learning_rate": 0.002}
+    assert rates(**authors | {"train.ave_att.full.milestones": [6]}) == [0.002, 0.002, 0.001, 0.001]
+    assert rates(**authors | {"train.ave_att.full.milestones": [5, 7]}) == [0.002, 0.002, 0.001, 0.0005]
+    common = {**short("ave_att", recipe="common"), "train.common.full.learning_rate": 0.002}
+    assert rates(**common) == [0.002, 0.002, 0.002, 0.001]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,8 @@ def test_each_method_is_told_no_more_than_its_labels(
     told: list[ClipLabels] = []
     weigh = training.weigh
     monkeypatch.setattr(training, "weigh", lambda t, o, labels: told.append(labels) or weigh(t, o, labels))
-    params = make_params(**short(method, supervision, num_epochs=1))
+    batch_size = {f"train.{method}.{supervision}.batch_size": 12}
+    params = make_params(**short(method, supervision, num_epochs=1), **batch_size)
     dataset = load(make_run(), params)
     train(params.train, dataset, tmp_path / "out", CPU)
     assert {type(labels) for labels in told} == {kind}
