@@ -12,7 +12,7 @@ from typing import Literal
 from pipeline.core.references import module_of
 from pipeline.core.sections import Section
 from pipeline.methods.recipe import COMMON, Recipe, RecipeName
-from pipeline.methods.settings import ScheduleParams, Supervision
+from pipeline.methods.settings import CPSP_RELEASE, Schedule, ScheduleParams, Supervision
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class Method:
     def recipe(self, supervision: Supervision, name: RecipeName) -> Recipe:
         """Return the conduct of training: the authors', or the one that all methods share."""
         return self.recipes.get(supervision, COMMON) if name == "authors" else COMMON
+
+    def has_own_recipe(self, supervision: Supervision) -> bool:
+        """Tell whether the authors' recipe is another than the common one, in its conduct or its schedule."""
+        schedule = self.published[supervision].model_dump(include=set(Schedule.model_fields))
+        return self.recipe(supervision, "authors") != COMMON or schedule != CPSP_RELEASE[supervision]
 
 
 def both(reference: str) -> dict[Supervision, str]:

@@ -111,4 +111,5 @@ CPSP_RELEASE_FULL: dict[str, Any] = {
     "max_gradient_norm": 0.1,
 }
 CPSP_RELEASE_WEAK: dict[str, Any] = {**CPSP_RELEASE_FULL, "milestones": [5, 20, 40]}
+CPSP_RELEASE: dict[Supervision, dict[str, Any]] = {"full": CPSP_RELEASE_FULL, "weak": CPSP_RELEASE_WEAK}
 """The schedules that the CPSP release trains the methods of its table with."""

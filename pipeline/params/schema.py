@@ -199,13 +199,11 @@ class ReportParams(Section):
 class TablesParams(Section):
     """The rows of the paper's tables that are trained, each with every seed; `num_epochs` counts for all of them."""
 
-    methods: Annotated[list[MethodName], Field(min_length=1)]
-    supervisions: Annotated[list[Supervision], Field(min_length=1)]
-    ablations: list[RowName]
+    rows: Annotated[list[RowName], Field(min_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     num_epochs: Count | None
 
-    @field_validator("methods", "supervisions", "ablations", "seeds")
+    @field_validator("rows", "seeds")
     @classmethod
     def _each_once(cls, values: list[object]) -> list[object]:
         if len(set(values)) < len(values):

@@ -1,18 +1,18 @@
 """The tables as text, before they become Markdown, LaTeX, CSV or HTML.
 
 Two ways of choosing the epoch that is reported, on validation and on test, have columns of their own; a published
-number stands beside the column of the way that its authors chose, or in a note where that is not known.
+number stands beside the column of the way that its authors chose, or in a note where that is not known, and where the
+row is trained otherwise than they did.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.core.sections import flatten
-from pipeline.methods.registry import METHODS
 from pipeline.metrics.statistics import Comparison, in_words
 from pipeline.params.schema import EvaluateParams, Params
 from pipeline.tables.definitions import Definitions, RowDefinition, TableDefinition
 from pipeline.tables.plans import Plan
+from pipeline.tables.published import Differences, Placement, describe, keeps_last, place, show
 from pipeline.tables.reported import LEGEND, PROTOCOLS, SEGMENT_ACCURACY, Protocol, ReportedNumber
 from pipeline.tables.scores import RowScores, Score, compare_rows
 
@@ -69,9 +69,9 @@ class Results:
     scores : mapping of str to RowScores
         Of the selected rows.
     reported : sequence of ReportedNumber
-        Those that may be compared with the scores: :func:`comparable`.
-    settings : mapping of str to str
-        By method and supervision, such as ``cpsp_full``, in what they are not trained as published.
+        Those that may be compared with the scores: :func:`pipeline.tables.published.comparable`.
+    differences : mapping of str to Differences
+        By a method's row, such as ``cpsp_full``, the settings in which it is not trained as published.
     params : EvaluateParams
         Of the intervals.
     """
@@ -80,7 +80,7 @@ class Results:
     plans: Mapping[str, Plan]
     scores: Mapping[str, RowScores]
     reported: Sequence[ReportedNumber]
-    settings: Mapping[str, str]
+    differences: Mapping[str, Differences]
     params: EvaluateParams
 
 
@@ -91,7 +91,7 @@ class _Row:
     definition: RowDefinition
     label: str
     scores: RowScores
-    published: Mapping[Protocol, ReportedNumber]
+    published: Placement
     comparison: Comparison | None
 
     def score(self, protocol: Protocol) -> Score | None:
@@ -99,14 +99,14 @@ class _Row:
 
     def difference(self, protocol: Protocol) -> float | None:
         """Return how far the score is above the published one, in points."""
-        score, number = self.score(protocol), self.published.get(protocol)
+        score, number = self.score(protocol), self.published.beside.get(protocol)
         if score is None or number is None or isinstance(number.value, list):
             return None
         return score.mean - number.value
 
 
 def build_table(name: str, definition: TableDefinition, results: Results) -> Table | None:
-    """Return a table of its selected rows; None if it shows ablations, and none of them is selected.
+    """Return a table of its selected rows; None if there are none, or the base alone of rows that the file lists.
 
     Published numbers are shown where no ablations are: no ablation has one, and the base has it elsewhere.
 
@@ -118,7 +118,7 @@ def build_table(name: str, definition: TableDefinition, results: Results) -> Tab
     definitions, scores, params = results.definitions, results.scores, results.params
     selected = [row for row in definition.rows if row in scores]
     ablations = [row for row in definition.rows if row in definitions.ablations]
-    if not selected or (ablations and not set(ablations) & set(selected)):
+    if not selected or not (definition.of_methods or set(selected) - {definition.base}):
         return None
     labels = {row: _label(definitions.rows[row], definition.shows, results.plans.get(row)) for row in definition.rows}
     base, base_label = scores.get(definition.base), labels[definition.base]
@@ -127,7 +127,7 @@ def build_table(name: str, definition: TableDefinition, results: Results) -> Tab
             definitions.rows[row],
             labels[row],
             scores[row],
-            {} if ablations else {number.protocol: number for number in results.reported if number.row == row},
+            Placement({}) if ablations else _published(row, results),
             compare_rows(scores[row], base, params) if base is not None and row != definition.base else None,
         )
         for row in selected
@@ -138,9 +138,14 @@ def build_table(name: str, definition: TableDefinition, results: Results) -> Tab
         definition.title,
         (*_head(rows), *_columns(rows, "validation", params), *_columns(rows, "test", params)),
         tuple(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences),
-        (*_notes(rows, base, base_label), *_settings_of(rows, results.settings)),
+        (*_notes(rows, base, base_label), *_settings_of(rows, results)),
         tuple(_values(row, definition.base, base_label) for row in rows),
     )
+
+
+def _published(name: str, results: Results) -> Placement:
+    numbers = [number for number in results.reported if number.row == name]
+    return place(numbers, results.definitions.rows[name], results.differences.get(name, {}))
 
 
 def _label(row: RowDefinition, shows: str | None, plan: Plan | None) -> str:
@@ -148,7 +153,7 @@ def _label(row: RowDefinition, shows: str | None, plan: Plan | None) -> str:
     if shows is None or shows in row.changes or plan is None:
         return row.label
     setting = shows.rpartition(".")[2].removeprefix("num_").replace("_", " ")
-    return f"{row.label}, {setting} {_show(plan.values[shows])}"
+    return f"{row.label}, {setting} {show(plan.values[shows])}"
 
 
 def _head(rows: Sequence[_Row]) -> list[Column]:
@@ -172,8 +177,8 @@ def _columns(rows: Sequence[_Row], protocol: Protocol, params: EvaluateParams) -
         Column(group, "Accuracy, %", tuple(_accuracy(score) for score in scores), is_score=True),
         Column(group, f"{100 * params.confidence:g} % interval", tuple(_interval(score) for score in scores)),
     ]
-    if any(protocol in row.published for row in rows):
-        published = (row.published.get(protocol) for row in rows)
+    if any(protocol in row.published.beside for row in rows):
+        published = (row.published.beside.get(protocol) for row in rows)
         differences = (row.difference(protocol) for row in rows)
         columns += [
             Column(group, "Published", tuple(NO_VALUE if number is None else number.text for number in published)),
@@ -199,11 +204,12 @@ def _signed(value: float | None) -> str:
 def _notes(rows: Sequence[_Row], base: RowScores | None, base_label: str) -> list[str]:
     notes = []
     for row in rows:
-        notes += [
-            f"{row.label}: published {number.text}, epoch {PROTOCOLS[number.protocol]}; it stands in neither column."
-            for number in row.published.values()
-            if number.protocol not in TITLES
-        ]
+        notes += [f"{row.label}: published {number.text}, {reason}." for number, reason in row.published.apart]
+    notes += [
+        f"{row.label}: the last validated epoch stands in place of the best on validation, as its authors have it."
+        for row in rows
+        if keeps_last(row.definition)
+    ]
     for row in rows:
         notes += [f"{row.label}, seed {hole.seed}: {hole.reason}" for hole in row.scores.holes]
     if any(row.scores.finished and row.scores.holes for row in rows):
@@ -215,12 +221,14 @@ def _notes(rows: Sequence[_Row], base: RowScores | None, base_label: str) -> lis
         notes.append(f"{base_label}, which the rows are compared with, was not selected.")
     if any(len(row.scores.finished) == 1 for row in rows):
         notes.append("The interval of a single seed is over videos alone: nothing is known of other seeds.")
-    return [*notes, *legend(number for row in rows for number in row.published.values())]
+    shown = [[*row.published.beside.values(), *(number for number, _ in row.published.apart)] for row in rows]
+    return [*notes, *legend(number for numbers in shown for number in numbers)]
 
 
-def _settings_of(rows: Sequence[_Row], settings: Mapping[str, str]) -> list[str]:
-    methods = dict.fromkeys(f"{row.definition.method}_{row.definition.supervision}" for row in rows)
-    return [settings[method] for method in methods if method in settings]
+def _settings_of(rows: Sequence[_Row], results: Results) -> list[str]:
+    names = dict.fromkeys(results.definitions.row_of_method(row.definition) for row in rows)
+    differences, methods = results.differences, results.definitions.methods
+    return [describe(methods[name], differences[name]) for name in names if name in differences]
 
 
 def legend(numbers: Iterable[ReportedNumber]) -> list[str]:
@@ -242,7 +250,7 @@ def _values(row: _Row, base: str, base_label: str) -> dict[str, object]:
         "num_clips_expected": finished[0].num_clips_expected if finished else "",
     }
     for protocol in TITLES:
-        score, number = row.score(protocol), row.published.get(protocol)
+        score, number = row.score(protocol), row.published.beside.get(protocol)
         columns = {
             "mean": score.mean if score else None,
             "sd": score.deviation if score else None,
@@ -311,13 +319,6 @@ def _setting(number: ReportedNumber) -> str:
     return ", ".join(filter(None, (metric, number.supervision))) or NO_VALUE
 
 
-def comparable(reported: Sequence[ReportedNumber], params: Params) -> list[ReportedNumber]:
-    """Return the published numbers that are of this data set and its official split."""
-    if params.dataset.split != "official":
-        return []
-    return [number for number in reported if number.kind == "published" and number.dataset == params.dataset.name]
-
-
 def describe_caveats(params: Params, scores: Mapping[str, RowScores]) -> list[str]:
     """Return what must be known before any number is quoted: random weights, the data set, its split."""
     caveats = []
@@ -333,43 +334,5 @@ def describe_caveats(params: Params, scores: Mapping[str, RowScores]) -> list[st
     return caveats
 
 
-def describe_settings(plans: Mapping[str, Plan], rows: Iterable[RowDefinition]) -> dict[str, str]:
-    """Return in what the methods behind these rows are trained with other settings than the published ones.
-
-    Parameters
-    ----------
-    plans : mapping of str to Plan
-        Of every method.
-    rows : iterable of RowDefinition
-
-    Returns
-    -------
-    dict of str to str
-        By method and supervision, such as ``cpsp_full``; those without a difference are left out.
-    """
-    settings = {}
-    for row in rows:
-        found = plans[f"{row.method}_{row.supervision}"].values
-        method = METHODS[row.method]
-        expected = flatten(method.published[row.supervision].model_dump(), f"{row.block}.")
-        differences = [
-            f"{key.removeprefix(f'{row.block}.')} {_show(found[key])} ({_show(value)})"
-            for key, value in expected.items()
-            if found[key] != value
-        ]
-        if differences:
-            settings[f"{row.method}_{row.supervision}"] = (
-                f"{method.label}, {row.supervision}: not the published settings (those in brackets): "
-                f"{', '.join(differences)}."
-            )
-    return settings
-
-
 def _is_random(weights: str) -> bool:
     return weights.partition(":")[0] == "random"
-
-
-def _show(value: object) -> str:
-    if isinstance(value, list):
-        return "/".join(map(str, value)) or "none"
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

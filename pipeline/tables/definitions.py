@@ -1,11 +1,13 @@
 """``tables/rows.yaml``: the rows that can be trained, and the tables that show them.
 
-The rows ``<method>_<supervision>``, such as ``cpsp_full``, are there without being listed: a method as ``params.yaml``
-has it. Every other row is an ablation: a method with some of its settings replaced.
+The rows of methods are there without being listed: ``<method>_<supervision>``, such as ``psp_full``, with the authors'
+recipe, and ``<method>_<supervision>_common`` with the common one where that is another. Every other row is an ablation:
+a method with some of its settings replaced.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -13,8 +15,9 @@ from pydantic import Field
 
 from pipeline.core.errors import ParamsError, explain
 from pipeline.core.sections import RowName, Section, flatten, load_section
+from pipeline.methods.recipe import RecipeName
 from pipeline.methods.registry import METHODS
-from pipeline.methods.settings import Supervision
+from pipeline.methods.settings import Schedule, Supervision
 from pipeline.params.overriding import override
 from pipeline.params.schema import MethodName, Params, TablesParams
 
@@ -22,7 +25,7 @@ _SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
 
 
 class RowDefinition(Section):
-    """A method with some of its settings replaced."""
+    """A method with its authors' recipe, and with some of its settings replaced."""
 
     method: MethodName
     supervision: Supervision
@@ -31,8 +34,31 @@ class RowDefinition(Section):
 
     @property
     def block(self) -> str:
-        """The key under which the settings stand that this row is trained with."""
+        """The key under which the method's settings stand."""
         return f"train.{self.method}.{self.supervision}"
+
+    @property
+    def recipe(self) -> RecipeName:
+        """The recipe that this row is trained with: its authors', whatever ``params.yaml`` says, or the common one."""
+        return "common" if self.changes.get("train.recipe") == "common" else "authors"
+
+    @property
+    def schedule_block(self) -> str:
+        """The key under which the schedule stands that this row is trained with."""
+        return f"train.common.{self.supervision}" if self.recipe == "common" else self.block
+
+    @property
+    def shared_keys(self) -> list[str]:
+        """The keys outside of the two blocks that its training reads, but for how the machine is used."""
+        of_weak = ["train.weak.background_clips"] if self.supervision == "weak" else []
+        return ["train.recipe", "train.initialisation", "train.precision", *of_weak]
+
+    def reads(self, key: str) -> bool:
+        """Tell whether its training reads a key: one of its schedule's in the block of the recipe alone."""
+        place, _, name = key.rpartition(".")
+        if name in Schedule.model_fields and place in (self.block, self.schedule_block):
+            return place == self.schedule_block
+        return key in self.shared_keys or key.startswith((f"{self.block}.", f"{self.schedule_block}."))
 
 
 class _Table(Section):
@@ -44,23 +70,25 @@ class _Table(Section):
 class TableDefinition(_Table):
     """Rows that are shown together, and the one that the others are compared with.
 
-    `shows` is the key of the setting that the table varies: rows that leave it alone are labelled with its value.
+    `shows` is the key of the setting that the table varies: rows that leave it alone are labelled with its value. A
+    table `of_methods` has every row of a supervision's methods.
     """
 
     rows: Annotated[list[RowName], Field(min_length=1)]
+    of_methods: bool = False
 
 
 class _TableEntry(_Table):
-    """A table as the file has it; a supervision in the place of `rows` stands for every method's row of it."""
+    """A table as the file has it; a supervision in the place of `rows` stands for every method's rows of it."""
 
     rows: Annotated[list[RowName], Field(min_length=1)] | Supervision
 
     def expanded(self) -> TableDefinition:
         """Return the table with all of its rows, the base last where they are not listed."""
-        rows = self.rows
+        rows, of_methods = self.rows, isinstance(self.rows, str)
         if isinstance(rows, str):
-            rows = sorted((f"{method}_{rows}" for method in METHODS), key=lambda name: name == self.base)
-        return TableDefinition(title=self.title, base=self.base, shows=self.shows, rows=rows)
+            rows = sorted(_rows_of_methods(rows), key=lambda name: name == self.base)
+        return TableDefinition(title=self.title, base=self.base, shows=self.shows, rows=rows, of_methods=of_methods)
 
 
 class _RowsFile(Section):
@@ -90,10 +118,27 @@ class Definitions:
 
     def target(self, row: str, seed: int) -> str:
         """Return what DVC calls the stage that trains a row with a seed."""
-        if row in self.ablations:
-            return f"tables/dvc.yaml:ablations@{row}-{seed}"
-        definition = self.methods[row]
-        return f"tables/dvc.yaml:methods@{definition.method}-{definition.supervision}-{seed}"
+        return f"tables/dvc.yaml:rows@{row}-{seed}"
+
+    def row_of_method(self, row: RowDefinition) -> str:
+        """Return the name of the method's own row that a row departs from."""
+        name = f"{row.method}_{row.supervision}"
+        common = f"{name}_common"
+        return common if row.recipe == "common" and common in self.methods else name
+
+
+def _rows_of_methods(supervision: Supervision) -> dict[str, RowDefinition]:
+    """Return the rows of every method that has this supervision, those with the common recipe behind the authors'."""
+    rows = {}
+    for name, method in METHODS.items():
+        if supervision not in method.supervisions:
+            continue
+        row = RowDefinition(method=name, supervision=supervision, label=method.label, changes={})
+        rows[f"{name}_{supervision}"] = row
+        if method.has_own_recipe(supervision):
+            common = {"label": f"{row.label}, common recipe", "changes": {"train.recipe": "common"}}
+            rows[f"{name}_{supervision}_common"] = row.model_copy(update=common)
+    return rows
 
 
 def load_definitions(path: Path) -> Definitions:
@@ -105,11 +150,7 @@ def load_definitions(path: Path) -> Definitions:
         If a key is faulty, a table names a row that does not exist, or an ablation is in no table.
     """
     content = load_section(path, _RowsFile)
-    methods = {
-        f"{name}_{supervision}": RowDefinition(method=name, supervision=supervision, label=method.label, changes={})
-        for supervision in _SUPERVISIONS
-        for name, method in METHODS.items()
-    }
+    methods = {name: row for supervision in _SUPERVISIONS for name, row in _rows_of_methods(supervision).items()}
     faults = [f"{name} is a method's own row" for name in content.ablations if name in methods]
     known = {*methods, *content.ablations}
     tables = {name: table.expanded() for name, table in content.tables.items()}
@@ -122,7 +163,7 @@ def load_definitions(path: Path) -> Definitions:
             faults += [
                 f"table {name}: {row} has no {table.shows}"
                 for row in table.rows
-                if row in rows and not table.shows.startswith(f"{rows[row].block}.")
+                if row in rows and not rows[row].reads(table.shows)
             ]
     shown = {row for table in tables.values() for row in table.rows}
     faults += [f"{name} is in no table" for name in content.ablations if name not in shown]
@@ -144,20 +185,21 @@ def select_rows(definitions: Definitions, selection: TablesParams) -> list[str]:
     Raises
     ------
     ParamsError
-        If an ablation is not defined.
+        If a row does not exist.
     """
-    unknown = [name for name in selection.ablations if name not in definitions.ablations]
+    rows = definitions.rows
+    unknown = [name for name in selection.rows if name not in rows]
     if unknown:
+        near = dict.fromkeys(match for name in unknown for match in get_close_matches(name, rows))
         raise ParamsError(
             explain(
-                "tables.ablations",
-                expected="names of ablations in tables/rows.yaml",
+                "tables.rows",
+                expected="rows of methods, or of tables/rows.yaml",
                 found=", ".join(unknown),
-                remedy=f"choose from {', '.join(definitions.ablations)}",
+                remedy=f"choose from {', '.join(near or rows)}",
             )
         )
-    methods = [f"{method}_{supervision}" for method in selection.methods for supervision in selection.supervisions]
-    return [*methods, *selection.ablations]
+    return selection.rows
 
 
 def resolve_row(params: Params, name: str, row: RowDefinition, num_epochs: int | None) -> Params:
@@ -170,7 +212,7 @@ def resolve_row(params: Params, name: str, row: RowDefinition, num_epochs: int |
         Of the row, for the error.
     row : RowDefinition
     num_epochs : int or None
-        In place of the method's own, unless the row has one.
+        In place of the recipe's own, unless the row has one.
 
     Raises
     ------
@@ -178,32 +220,40 @@ def resolve_row(params: Params, name: str, row: RowDefinition, num_epochs: int |
         If a change names a key that does not exist or that this row's training does not read, or its value is wrong.
     """
     subject = f"tables/rows.yaml, row {name}"
-    readable = ["train.precision", *(["train.weak.background_clips"] if row.supervision == "weak" else [])]
-    foreign = [key for key in row.changes if not key.startswith(f"{row.block}.") and key not in readable]
+    blocks = dict.fromkeys([f"{row.block}.…", f"{row.schedule_block}.…"])
+    foreign = [key for key in row.changes if not row.reads(key)]
     if foreign:
         raise ParamsError(
             explain(
                 subject,
-                expected=f"keys that its training reads: {row.block}.…, {', '.join(readable)}",
+                expected=f"keys that its training reads: {', '.join([*blocks, *row.shared_keys])}",
                 found=", ".join(foreign),
                 remedy="mend the row",
             )
         )
-    changes: dict[str, Any] = {"train.method": row.method, "train.supervision": row.supervision}
+    changes: dict[str, Any] = {
+        "train.method": row.method,
+        "train.supervision": row.supervision,
+        "train.recipe": row.recipe,
+    }
     if num_epochs is not None:
-        changes[f"{row.block}.num_epochs"] = num_epochs
+        changes[f"{row.schedule_block}.num_epochs"] = num_epochs
     return override(params, {**changes, **row.changes}, subject=subject)
 
 
 def values_of(params: Params) -> dict[str, Any]:
     """Return every value that the result of a training depends on, but for the seed, by its dotted key."""
     train = params.train
-    block = f"train.{train.method}.{train.supervision}."
+    settings = train.settings.model_dump()
+    schedule = {name: settings.pop(name) for name in Schedule.model_fields}
     weak = {"train.weak.background_clips": train.weak.background_clips} if train.supervision == "weak" else {}
     return {
         "train.method": train.method,
         "train.supervision": train.supervision,
+        "train.recipe": train.recipe,
+        "train.initialisation": train.initialisation,
         "train.precision": train.precision,
         **weak,
-        **flatten(train.settings.model_dump(), block),
+        **flatten(settings, f"train.{train.method}.{train.supervision}."),
+        **flatten(schedule, f"train.{train.schedule_block}."),
     }

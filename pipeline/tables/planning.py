@@ -5,6 +5,8 @@ code did. It also keeps the list of what a training depends on short; with every
 items, DVC itself would take half an hour.
 """
 
+from functools import cache
+
 from pipeline.core.errors import ParamsError
 from pipeline.core.fingerprints import source_fingerprint
 from pipeline.methods.registry import METHODS
@@ -14,19 +16,21 @@ from pipeline.tables.plans import Plan
 
 
 def plan_rows(params: Params, definitions: Definitions) -> dict[str, Plan]:
-    """Return the plans of the selected rows, and of every method as ``params.yaml`` has it.
+    """Return the plans of the selected rows, and of every row of a method.
 
     Raises
     ------
     ParamsError
-        If an ablation is not defined; or naming all faulty rows.
+        If a row does not exist; or naming all faulty rows.
     """
     plans, faults = {}, []
+    fingerprint = cache(source_fingerprint)
     for name in dict.fromkeys([*definitions.methods, *select_rows(definitions, params.tables)]):
         try:
-            resolved = resolve_row(params, name, definitions.rows[name], params.tables.num_epochs)
-            modules = METHODS[definitions.rows[name].method].modules
-            plans[name] = Plan(name, values_of(resolved), source_fingerprint("pipeline.tables.running", *modules))
+            row = definitions.rows[name]
+            resolved = resolve_row(params, name, row, params.tables.num_epochs)
+            modules = METHODS[row.method].modules(row.supervision)
+            plans[name] = Plan(name, values_of(resolved), fingerprint("pipeline.tables.running", *modules))
         except ParamsError as error:
             faults.append(str(error))
     if faults:

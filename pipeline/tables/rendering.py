@@ -10,15 +10,14 @@ from pipeline.tables.building import (
     Table,
     build_reported,
     build_table,
-    comparable,
     describe_caveats,
-    describe_settings,
 )
 from pipeline.tables.definitions import Definitions, select_rows
 from pipeline.tables.formats.latex import to_latex
 from pipeline.tables.formats.markdown import to_markdown
 from pipeline.tables.formats.page import to_page
 from pipeline.tables.plans import Plan
+from pipeline.tables.published import comparable, find_differences
 from pipeline.tables.reported import ReportedNumber
 from pipeline.tables.scores import RowScores, score_row
 
@@ -53,10 +52,10 @@ def render_tables(
     """
     rows = select_rows(definitions, params.tables)
     scores = {row: score_row(row, runs, params.tables.seeds, params.evaluate) for row in rows}
-    settings = describe_settings(plans, [definitions.rows[row] for row in rows])
-    results = Results(definitions, plans, scores, comparable(reported, params), settings, params.evaluate)
+    differences = find_differences(plans, definitions, [definitions.rows[row] for row in rows])
+    results = Results(definitions, plans, scores, comparable(reported, params), differences, params.evaluate)
     caveats = describe_caveats(params, scores)
-    if settings:
+    if differences:
         caveats.append("Other training settings than the published ones; the notes below each table list them.")
     built = [build_table(name, table, results) for name, table in definitions.tables.items()]
     tables = [table for table in built if table is not None]

@@ -36,13 +36,7 @@ ABLATIONS = {
     "slow": {**ROW, "label": "Slow", "changes": {"train.cpsp.full.num_epochs": SLOW_EPOCHS}},
 }
 TABLES = {"made_up": {"title": "Made up", "base": "cpsp_full", "rows": ["cpsp_full", "diverging", "slow"]}}
-SELECTION = {
-    "methods": ["cpsp"],
-    "supervisions": ["full"],
-    "ablations": ["diverging"],
-    "seeds": [1, 2],
-    "num_epochs": 2,
-}
+SELECTION = {"rows": ["cpsp_full", "diverging"], "seeds": [1, 2], "num_epochs": 2}
 
 
 def write_data(folder: Path, params_file: Path) -> None:
@@ -105,7 +99,7 @@ def rendered(workspace: Any, name: str) -> str:
 
 
 def test_one_command_trains_and_renders_and_a_failed_run_stops_nothing(workspace) -> None:
-    rows = ["methods@cpsp-full-1", "methods@cpsp-full-2", "ablations@diverging-1", "ablations@diverging-2"]
+    rows = ["rows@cpsp_full-1", "rows@cpsp_full-2", "rows@diverging-1", "rows@diverging-2"]
     assert ran(workspace.first) == ["plan", *rows, "render"]
     for seed in (1, 2):
         assert record(workspace, f"cpsp_full-{seed}")["reason"] == ""
@@ -117,7 +111,7 @@ def test_one_command_trains_and_renders_and_a_failed_run_stops_nothing(workspace
     for caveat in ("Random network weights", "The embedded data set", "Other training settings"):
         assert caveat in table
     page = rendered(workspace, "index.html")
-    assert "--single-item tables/dvc.yaml:ablations@diverging-1 tables/dvc.yaml:ablations@diverging-2" in page
+    assert "--single-item tables/dvc.yaml:rows@diverging-1 tables/dvc.yaml:rows@diverging-2" in page
     assert "78.6†" in page
 
 
@@ -152,8 +146,8 @@ def test_a_faulty_row_is_refused_before_anything_is_trained(workspace) -> None:
 
 
 def test_a_killed_training_is_a_hole_until_it_is_tried_again(workspace) -> None:
-    select(workspace, ablations=["slow"], seeds=[1])
-    target = "tables/dvc.yaml:ablations@slow-1"
+    select(workspace, rows=["cpsp_full", "slow"], seeds=[1])
+    target = "tables/dvc.yaml:rows@slow-1"
     workspace.run("dvc", "repro", "--single-item", "tables/dvc.yaml:plan")
     lock = (workspace.path / "tables/dvc.lock").read_text()
     process = workspace.start("dvc", "repro", "--single-item", target)

@@ -217,15 +217,15 @@ def test_continuous_patches_go_with_segments_of_one_second(seconds, load):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("methods", ["pps"], r"tables\.methods\.0: expected 'avel'.*found 'pps'"),
-        ("methods", [], r"tables\.methods: .*at least 1"),
+        ("rows", ["../x"], r"tables\.rows\.0: .*found '\.\./x'"),
+        ("rows", [], r"tables\.rows: .*at least 1"),
+        ("rows", ["cpsp_full", "cpsp_full"], r"tables\.rows: expected each once"),
         ("seeds", [], r"tables\.seeds: .*at least 1"),
         ("seeds", [1, 2, 1], r"tables\.seeds: expected each once, found \[1, 2, 1\]"),
-        ("ablations", ["../x"], r"tables\.ablations\.0"),
         ("num_epochs", 0, r"tables\.num_epochs"),
     ],
 )
-def test_the_tables_are_chosen_by_names_and_seeds_each_once(key, value, message, load):
+def test_the_tables_are_chosen_by_rows_and_seeds_each_once(key, value, message, load):
     with pytest.raises(ParamsError, match=message):
         load({f"tables.{key}": value})
 

@@ -13,6 +13,7 @@ from pipeline.tables.definitions import Definitions, load_definitions
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import Counts, Record, failed, write_record
+from pipeline.tables.reported import ReportedNumber
 
 ROOT = Path(__file__).resolve().parents[4]
 NUM_VIDEOS, NUM_SEGMENTS = 40, 10
@@ -49,10 +50,10 @@ def published() -> Params:
 
 @pytest.fixture
 def select() -> Callable[..., TablesParams]:
-    """Return a maker of selections: PSP and CPSP, full supervision, seeds 1 to 3, unless something else is given."""
+    """Return a maker of selections: PSP and CPSP, full supervision, and rows `also`; seeds 1 to 3."""
 
-    def make(**changes: object) -> TablesParams:
-        values = {"methods": ["psp", "cpsp"], "supervisions": ["full"], "ablations": [], "seeds": [1, 2, 3]}
+    def make(*also: str, **changes: object) -> TablesParams:
+        values = {"rows": ["psp_full", "cpsp_full", *also], "seeds": [1, 2, 3]}
         return TablesParams.model_validate({**values, "num_epochs": None, **changes})
 
     return make
@@ -60,6 +61,26 @@ def select() -> Callable[..., TablesParams]:
 
 def with_tables(params: Params, selection: TablesParams) -> Params:
     return params.model_copy(update={"tables": selection})
+
+
+@pytest.fixture
+def make_number() -> Callable[..., ReportedNumber]:
+    """Return a maker of published numbers on AVE."""
+
+    def make(row: str, value: float, protocol: str, **changes: object) -> ReportedNumber:
+        entry = {
+            "method": "X",
+            "dataset": "ave",
+            "value": value,
+            "row": row,
+            "protocol": protocol,
+            "source": "a paper",
+            "kind": "published",
+            "provenance": "read",
+        }
+        return ReportedNumber.model_validate({**entry, **changes})
+
+    return make
 
 
 @pytest.fixture

@@ -1,40 +1,16 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from pipeline.params.schema import EvaluateParams, Params
-from pipeline.tables.building import (
-    Results,
-    Table,
-    build_reported,
-    build_table,
-    comparable,
-    describe_caveats,
-    describe_settings,
-)
+from pipeline.tables.building import Results, Table, build_reported, build_table, describe_caveats
 from pipeline.tables.definitions import Definitions
-from pipeline.tables.planning import plan_rows
-from pipeline.tables.plans import Plan
+from pipeline.tables.published import Differences
 from pipeline.tables.reported import ReportedNumber
 from pipeline.tables.scores import RowScores, score_row
 
 PARAMS = EvaluateParams(num_resamples=200, confidence=0.9, seed=0)
 VALIDATION, TEST = "Best epoch on validation", "Best epoch on test"
-
-
-def number(row: str, value: float, protocol: str, **changes: object) -> ReportedNumber:
-    entry = {
-        "method": "X",
-        "dataset": "ave",
-        "value": value,
-        "row": row,
-        "protocol": protocol,
-        "source": "a paper",
-        "kind": "published",
-        "provenance": "read",
-    }
-    return ReportedNumber.model_validate({**entry, **changes})
 
 
 @pytest.fixture
@@ -45,16 +21,14 @@ def build(shipped: Definitions, select: Callable, plan: Callable, write_runs: Ca
         name: str = "full",
         *,
         reported: tuple[ReportedNumber, ...] = (),
-        settings: dict[str, str] | None = None,
+        differences: dict[str, Differences] | None = None,
         **rows: list[float | str | None],
     ) -> Table | None:
         runs = write_runs(**rows)
         scores = {row: score_row(row, runs, range(1, len(of) + 1), PARAMS) for row, of in rows.items()}
-        ablations = [row for row in rows if row in shipped.ablations]
-        plans = plan(shipped, select(ablations=ablations))
-        return build_table(
-            name, shipped.tables[name], Results(shipped, plans, scores, reported, settings or {}, PARAMS)
-        )
+        plans = plan(shipped, select(*(row for row in rows if row in shipped.ablations)))
+        results = Results(shipped, plans, scores, reported, differences or {}, PARAMS)
+        return build_table(name, shipped.tables[name], results)
 
     return make
 
@@ -80,8 +54,13 @@ def test_either_choice_of_the_epoch_has_columns_of_its_own(build: Callable) -> N
     assert headings(table, VALIDATION) == headings(table, TEST) == ["Accuracy, %", "90 % interval"]
 
 
-def test_a_published_number_stands_beside_the_epoch_that_its_authors_chose(build: Callable) -> None:
-    reported = (number("psp_full", 77.8, "test", provenance="recalled"), number("cpsp_full", 74.0, "validation"))
+def test_a_published_number_stands_beside_the_epoch_that_its_authors_chose(
+    build: Callable, make_number: Callable
+) -> None:
+    reported = (
+        make_number("psp_full", 77.8, "test", provenance="recalled"),
+        make_number("cpsp_full", 74.0, "validation"),
+    )
     table = build(psp_full=[70, 73], cpsp_full=[75, 76], reported=reported)
     assert cells(table, "Published", VALIDATION) == ["–", "74.0"]
     assert cells(table, "Difference", VALIDATION) == ["–", "+1.5"]
@@ -95,11 +74,56 @@ def test_a_published_number_stands_beside_the_epoch_that_its_authors_chose(build
     assert "† recalled, not yet looked up in the publication." in table.notes
 
 
-def test_a_published_number_of_an_unknown_epoch_stands_in_neither_column(build: Callable) -> None:
-    table = build(psp_full=[70, 73], reported=(number("psp_full", 72.8, "unknown", provenance="recalled"),))
+def test_a_published_number_of_an_unknown_epoch_stands_in_neither_column(
+    build: Callable, make_number: Callable
+) -> None:
+    table = build(psp_full=[70, 73], reported=(make_number("psp_full", 72.8, "unknown", provenance="recalled"),))
     assert "Published" not in headings(table, VALIDATION) + headings(table, TEST)
     assert "PSP: published 72.8†, epoch not known; it stands in neither column." in table.notes
     assert "† recalled, not yet looked up in the publication." in table.notes
+
+
+def test_a_published_number_leaves_the_columns_where_other_settings_are_trained(
+    build: Callable, make_number: Callable
+) -> None:
+    reported = (
+        make_number("psp_full", 77.8, "test", provenance="recalled"),
+        make_number("cpsp_full", 74.0, "validation"),
+    )
+    differences = {
+        "psp_full": {"num_epochs": "8 (300)", "avpsp.targets": "intended (released)"},
+        "cpsp_full": {"spsa.form": "paper (released)"},
+    }
+    table = build(psp_full=[70, 73], cpsp_full=[75, 76], reported=reported, differences=differences)
+    assert cells(table, "Published", VALIDATION) == ["–", "74.0"]
+    assert "Published" not in headings(table, TEST)
+    assert [row["test_selected_published"] for row in table.values] == ["", ""]
+    apart = "published 77.8†, not beside it: trained with other settings (num_epochs, avpsp.targets)."
+    assert f"PSP: {apart}" in table.notes
+    assert "† recalled, not yet looked up in the publication." in table.notes
+    assert (
+        "PSP, full: not the published settings (those in brackets): num_epochs 8 (300), "
+        "avpsp.targets intended (released)."
+    ) in table.notes
+
+
+def test_a_published_number_is_never_beside_the_common_recipe(build: Callable, make_number: Callable) -> None:
+    reported = (make_number("psp_full", 77.8, "test"), make_number("psp_full_common", 77.8, "test"))
+    table = build(psp_full=[70, 73], psp_full_common=[75, 76], reported=reported)
+    assert cells(table, "") == ["PSP", "PSP, common recipe"]
+    assert cells(table, "Published", TEST) == ["77.8", "–"]
+    assert "PSP, common recipe: published 77.8, not beside it: trained with the common recipe." in table.notes
+
+
+def test_the_last_epoch_stands_under_validation_where_the_recipe_keeps_it(
+    build: Callable, make_number: Callable
+) -> None:
+    reported = (make_number("ave_att_weak", 66.7, "last"), make_number("psp_weak", 73.5, "last"))
+    table = build("weak", ave_att_weak=[66, 67], ave_att_weak_common=[60, 61], psp_weak=[70, 71], reported=reported)
+    assert cells(table, "Published", VALIDATION) == ["66.7", "–", "–"]
+    kept = "the last validated epoch stands in place of the best on validation, as its authors have it."
+    assert [note for note in table.notes if note.endswith(kept)] == [f"AVE (A+V-att): {kept}"]
+    assert "PSP: published 73.5, epoch last; it stands in neither column." in table.notes
 
 
 def test_a_hole_shows_its_reason_and_the_seeds_that_are_left(build: Callable) -> None:
@@ -145,36 +169,19 @@ def test_a_table_of_ablations_appears_with_the_first_of_them(build: Callable) ->
     assert build("full", psa_v=[70, 71]) is None
 
 
+def test_a_table_of_listed_methods_appears_with_the_first_beside_its_base(build: Callable) -> None:
+    assert build("weak_terms", cpsp_weak=[70, 71]) is None
+    table = build("weak_terms", psp_cpsp_weak=[60, 61], cpsp_weak=[70, 71])
+    assert cells(table, "") == ["PSP (CPSP's re-implementation)", "CPSP"]
+
+
 def test_settings_other_than_published_are_noted_at_the_tables_that_they_concern(build: Callable) -> None:
-    settings = {"cpsp_full": "CPSP differs", "psp_weak": "PSP differs"}
-    assert build("full", cpsp_full=[70, 71], settings=settings).notes[-1] == "CPSP differs"
-    assert "PSP differs" not in build("full", cpsp_full=[70, 71], settings=settings).notes
-
-
-def test_the_methods_settings_are_compared_with_the_published_ones(
-    shipped: Definitions, select: Callable, plan: Callable
-) -> None:
-    rows = [shipped.rows[name] for name in ("cpsp_full", "tau_050", "avel_weak")]
-    settings = describe_settings(plan(shipped, select(ablations=["tau_050"], num_epochs=3)), rows)
-    assert set(settings) == {"cpsp_full", "avel_weak"}
-    assert settings["cpsp_full"] == (
-        "CPSP, full: not the published settings (those in brackets): batch_size 16 (64), num_epochs 3 (45), "
-        "milestones 20/30 (10/20/30), spsa.form paper (released)."
-    )
-
-
-def test_published_settings_need_no_note_and_the_working_form_of_spsa_has_one(
-    shipped: Definitions, select: Callable, published: Params
-) -> None:
-    def planned(**changes: object) -> dict[str, Plan]:
-        return plan_rows(published.model_copy(update={"tables": select(**changes)}), shipped)
-
-    plans = planned(ablations=["tau_050"])
-    assert describe_settings(plans, shipped.rows.values()) == {
-        "cpsp_full": "CPSP, full: not the published settings (those in brackets): spsa.form paper (released)."
-    }
-    longer = planned(num_epochs=46)
-    assert "num_epochs 46 (45)" in describe_settings(longer, shipped.methods.values())["avel_full"]
+    differences = {"cpsp_full": {"tau": "0 (0.1)"}, "psp_weak": {"tau": "1 (2)"}}
+    notes = build("full", cpsp_full=[70, 71], differences=differences).notes
+    assert notes[-1] == "CPSP, full: not the published settings (those in brackets): tau 0 (0.1)."
+    assert not any("tau 1 (2)" in note for note in notes)
+    of_ablation = build("terms", psa_v=[70, 71], differences=differences).notes
+    assert of_ablation[-1] == notes[-1], "it departs from the method's own row"
 
 
 def scored(write_runs: Callable, weights: str) -> dict[str, RowScores]:
@@ -194,20 +201,11 @@ def test_random_weights_the_embedded_data_set_and_another_split_are_said(
     assert caveat.startswith("The leak-free split")
 
 
-def test_only_published_numbers_of_the_same_data_set_and_split_are_compared(
-    make_params: Callable, published: Params
-) -> None:
-    own, other = number("psp_full", 1, "test"), number("psp_full", 1, "test", dataset="vggsound_avel100k")
-    numbers = [own, other, number("psp_full", 1, "test", kind="rerun")]
-    assert comparable(numbers, published) == [own]
-    assert comparable(numbers, make_params()) == []
-    leak_free = published.model_copy(update={"dataset": published.dataset.model_copy(update={"split": "leak_free"})})
-    assert comparable(numbers, leak_free) == []
-
-
-def test_reported_numbers_are_listed_with_source_and_provenance(tmp_path: Path) -> None:
-    doubtful = number("x", 59.9, "last", provenance="recalled", confidence="low", supervision="full", note="a note")
-    table = build_reported("published", "Published numbers", [doubtful, number("x", 70, "test")])
+def test_reported_numbers_are_listed_with_source_and_provenance(make_number: Callable) -> None:
+    doubtful = make_number(
+        "x", 59.9, "last", provenance="recalled", confidence="low", supervision="full", note="a note"
+    )
+    table = build_reported("published", "Published numbers", [doubtful, make_number("x", 70, "test")])
     assert cells(table, "%") == ["59.9†‡", "70.0"]
     assert cells(table, "Epoch") == ["last", "test"]
     assert cells(table, "Provenance") == ["recalled", "read"]

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.tables.definitions import load_definitions
-
 ROOT = Path(__file__).resolve().parents[4]
 MAIN = runpy.run_path(str(ROOT / "tests/unit/test_graph.py"))
 STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "tables/dvc.yaml")["stages"]
-MATRICES = ("methods", "ablations")
+
+
+RENDERING = ("rendering", "building", "published", "scores")
 
 
 def code_of(stage: str) -> set[str]:
@@ -28,11 +28,10 @@ def test_plan_depends_on_the_code_of_every_training_and_render_on_its_own(stage:
     assert sorted(entry for entry in code_of(stage) if not any(is_covered(file, {entry}) for file in reached)) == []
 
 
-@pytest.mark.parametrize("stage", MATRICES)
-def test_a_training_depends_on_data_and_its_plan_which_holds_the_code(stage: str) -> None:
-    assert code_of(stage) == set()
-    assert "params" not in STAGES[stage]
-    (plan,) = (dep for dep in STAGES[stage]["deps"] if "/plan/" in dep)
+def test_a_training_depends_on_data_and_its_plan_which_holds_the_code() -> None:
+    assert code_of("rows") == set()
+    assert "params" not in STAGES["rows"]
+    (plan,) = (dep for dep in STAGES["rows"]["deps"] if "/plan/" in dep)
     assert plan.startswith(f"{STAGES['plan']['outs'][0]}/")
 
 
@@ -48,7 +47,7 @@ def test_every_path_on_a_command_line_is_a_dependency_or_an_output(stage: str) -
 def test_what_a_stage_reads_of_the_params_is_listed() -> None:
     assert STAGES["plan"]["params"] == ["train", "tables"]
     assert STAGES["render"]["params"] == ["dataset", "evaluate", "tables"]
-    read = "".join((ROOT / f"pipeline/tables/{name}.py").read_text() for name in ("rendering", "building", "scores"))
+    read = "".join((ROOT / f"pipeline/tables/{name}.py").read_text() for name in RENDERING)
     assert set(re.findall(r"\bparams\.(dataset|features|visual|audio|train|report|evaluate|tables)\b", read)) == {
         "dataset",
         "evaluate",
@@ -57,16 +56,9 @@ def test_what_a_stage_reads_of_the_params_is_listed() -> None:
 
 
 def test_rows_are_where_their_plans_are_looked_for() -> None:
-    definitions = load_definitions(ROOT / "tables/rows.yaml")
-    item = {"method": "psp", "supervision": "full", "row": "psa_v", "seed": "7"}
-    places = {}
-    for stage in MATRICES:
-        place = STAGES[stage]["outs"][0]
-        for key, value in item.items():
-            place = place.replace(f"${{item.{key}}}", value)
-        places[stage] = Path(place).name
-    assert places == {"methods": "psp_full-7", "ablations": "psa_v-7"}
-    assert {"psp_full", "psa_v"} <= set(definitions.rows)
+    assert STAGES["rows"]["matrix"] == {"row": "${tables.rows}", "seed": "${tables.seeds}"}
+    assert Path(STAGES["rows"]["outs"][0]).name == "${item.row}-${item.seed}"
+    assert any(Path(dep).name == "${item.row}.json" for dep in STAGES["rows"]["deps"])
 
 
 def test_nothing_of_the_tables_is_part_of_the_main_graph() -> None:

@@ -20,17 +20,25 @@ def test_a_plan_changes_with_what_its_row_reads_alone(shipped: Definitions, make
         before, after = (plan_rows(make_params(**selected, **more), shipped) for more in ({}, changes))
         return {row for row in before if before[row] != after[row]}
 
-    selected = {"tables.ablations": ["psa_v", "tau_050"]}
-    assert changed(**{"train.psp.full.tau": 0.05}) == {"psp_full"}
-    assert changed(**{"train.cpsp.full.tau": 0.05}) == {"cpsp_full", "psa_v"}, "tau_050 has its own"
-    assert changed(**{"train.weak.background_clips": False}) == {f"{method}_weak" for method in METHODS}
+    selected = {"tables.rows": ["psa_v", "tau_050", "initialisation_xavier"], "tables.num_epochs": None}
+    common = {name for name in shipped.methods if name.endswith("_full_common")}
+    assert len(common) == 6
+    assert changed(**{"train.psp.full.tau": 0.05}) == {"psp_full", "psp_full_common"}
+    assert changed(**{"train.psp.full.num_epochs": 3}) == {"psp_full"}, "the common recipe has a schedule of its own"
+    assert changed(**{"train.common.full.num_epochs": 3}) == common
+    cpsp = {"cpsp_full", "psa_v", "initialisation_xavier"}
+    assert changed(**{"train.cpsp.full.tau": 0.05}) == cpsp, "tau_050 has its own"
+    assert changed(**{"train.weak.background_clips": False}) == {name for name in shipped.methods if "_weak" in name}
     assert changed(**{"train.seed": 9, "train.device": "cpu", "report.num_clips": 1, "train.method": "psp"}) == set()
+    assert changed(**{"train.recipe": "common"}) == set(), "each row has its own"
+    drawn = changed(**{"train.initialisation": "xavier"})
+    assert drawn == {*shipped.methods, "psa_v", "tau_050"}, "initialisation_xavier has its own"
     assert "psp_full" in changed(**{"train.precision": "float64"})
 
 
 def test_plans_are_of_the_selected_rows_and_all_methods(shipped: Definitions, plan: Callable, select: Callable) -> None:
     assert set(plan(shipped, select())) == set(shipped.methods)
-    assert set(plan(shipped, select(ablations=["psa_v"]))) == {*shipped.methods, "psa_v"}
+    assert set(plan(shipped, select("psa_v"))) == {*shipped.methods, "psa_v"}
 
 
 def test_all_faulty_rows_are_named_before_anything_is_trained(rows_file: Callable, make_params: Callable) -> None:
@@ -42,7 +50,7 @@ def test_all_faulty_rows_are_named_before_anything_is_trained(rows_file: Callabl
     table = {"title": "x", "base": "cpsp_full", "rows": ["first", "second", "cpsp_full"]}
     definitions = load_definitions(rows_file(ablations, {"t": table}))
     with pytest.raises(ParamsError, match=r"row first has 1 .*full\.tua: .*; .*row second has 1 .*full\.tau") as error:
-        plan_rows(make_params(**{"tables.ablations": ["first", "second"]}), definitions)
+        plan_rows(make_params(**{"tables.rows": ["first", "second"]}), definitions)
     assert "\n" not in str(error.value)
     assert plan_rows(make_params(), definitions), "rows that are not selected may be unfinished"
 
@@ -67,8 +75,9 @@ def test_a_plan_that_is_missing_or_damaged_says_what_to_run(tmp_path: Path, cont
 def test_the_code_behind_a_plan_is_that_of_its_own_method(
     shipped: Definitions, plan: Callable, select: Callable
 ) -> None:
-    plans = plan(shipped, select(ablations=["psa_v"]))
+    plans = plan(shipped, select("psa_v"))
     assert plans["cpsp_full"].code == plans["cpsp_weak"].code == plans["psa_v"].code
+    assert plans["psp_full"].code == plans["psp_full_common"].code
     assert len({plans[f"{method}_full"].code for method in METHODS}) == len(METHODS)
 
 

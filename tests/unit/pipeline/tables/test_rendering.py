@@ -140,8 +140,8 @@ def test_a_hole_is_in_all_formats_with_its_reason_and_the_way_to_fill_it(render:
     output = render(psp_full=[76, "killed by SIGKILL"], cpsp_full=["loss <nan>", "loss <nan>"])
     page = (output / "index.html").read_text()
     command = (
-        "dvc repro --force --single-item tables/dvc.yaml:methods@psp-full-2 tables/dvc.yaml:methods@cpsp-full-1 "
-        "tables/dvc.yaml:methods@cpsp-full-2 && dvc repro tables/dvc.yaml"
+        "dvc repro --force --single-item tables/dvc.yaml:rows@psp_full-2 tables/dvc.yaml:rows@cpsp_full-1 "
+        "tables/dvc.yaml:rows@cpsp_full-2 && dvc repro tables/dvc.yaml"
     )
     assert command in html.unescape(page)
     assert "<li>CPSP, seed 1: loss &lt;nan&gt;</li>" in page
@@ -161,7 +161,7 @@ def test_hostile_names_are_shown_as_they_are_in_all_formats(render: Callable, se
         )
         for kind in ("published", "rerun")
     ]
-    selection = select(seeds=[1, 2], ablations=["psa_v"])
+    selection = select("psa_v", seeds=[1, 2])
     output = render(selection=selection, label=HOSTILE, reported=reported, cpsp_full=[78, 79], psa_v=[70, HOSTILE])
 
     page = Page((output / "index.html").read_text())
@@ -212,7 +212,7 @@ def test_what_the_scores_are_worth_is_said_first_in_all_formats(
         assert "3 (45)" in text
         assert "Published" not in text.split("Published numbers")[0]
     assert "spsa.form paper (released)" in (render(cpsp_full=[75, 76]) / "full.md").read_text()
-    plain = render(selection=select(methods=["psp"]), psp_full=[70, 71])
+    plain = render(selection=select(rows=["psp_full"]), psp_full=[70, 71])
     assert "Other training settings" not in (plain / "full.md").read_text()
 
 
