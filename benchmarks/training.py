@@ -265,6 +265,7 @@ def first_clips(labelled: LabelledClips, num_clips: int) -> LabelledClips:
         events=labelled.events[:num_clips],
         truth=labelled.truth[:num_clips],
         has_media=labelled.has_media[:num_clips],
+        event_shares=None,
     )
 
 

@@ -15,6 +15,7 @@ from pipeline.store.manifest import BACKGROUND, SPLITS, Clip, Manifest, VideoFil
 
 MAX_ITEMS = 100
 MAX_ITEMS_IN_TEXT = 10
+SHARE_TOLERANCE = 1e-3  # float16 is off by less
 MAX_COMPARED_CLIPS = 100  # of one content: thousands of copies of a placeholder would be millions of pairs
 
 
@@ -42,7 +43,7 @@ def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_vide
         `event_length_clips` as nested dicts; `labels` says what segment labels and event shares are from; every list
         as ``{"count": …, "items": […]}``. Lists of what few data sets have are there only where they hold something:
         `duplicate_videos_in_two_splits`, `clips_that_contradict`, `leaks_left_out`, `chosen_videos`,
-        `label_contradictions` (and with it `num_contradicting_segments`), `untimed_clips`.
+        `label_contradictions` (and with it `num_contradicting_segments`), `shares_that_differ`, `untimed_clips`.
     """
     clips = [clip for clip in manifest.clips if clip.split != BACKGROUND]
     videos = [video for video in manifest.videos if video.path]
@@ -83,6 +84,7 @@ def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_vide
         "leaks_left_out": _listed(annotations.leaks_left_out),
         "chosen_videos": _listed(annotations.chosen_videos),
         "label_contradictions": _listed(annotations.label_contradictions),
+        "shares_that_differ": _listed(clip.clip_id for clip in clips if _share_differs(clip)),
         "untimed_clips": _listed(clip.clip_id for clip in clips if not clip.is_timed),
     }
     return {
@@ -131,6 +133,13 @@ def audit(name: str, annotations: Annotations, manifest: Manifest, *, needs_vide
             else {}
         ),
     }
+
+
+def _share_differs(clip: Clip) -> bool:
+    """Return whether a clip's event share, as a file says it, is not that of its segment labels."""
+    if clip.event_share is None:
+        return False
+    return abs(clip.event_share - clip.events.count("1") / len(clip.events)) > SHARE_TOLERANCE
 
 
 def _contradictions(clips: Iterable[Clip], videos: Iterable[VideoFile]) -> Iterator[str]:
@@ -243,6 +252,7 @@ def _findings(report: dict[str, Any]) -> list[str]:
             f"({report.get('num_contradicting_segments')} segments)",
             report.get("label_contradictions"),
         ),
+        ("clips whose event share is not that of their segment labels", report.get("shares_that_differ")),
         ("ids that name several files", report.get("chosen_videos")),
         ("clips without an event segment", report["clips_without_event"]),
         ("clips with a category but without times, for weak training only", report.get("untimed_clips")),

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -269,6 +270,13 @@ def test_where_labels_and_event_shares_are_from_is_said() -> None:
     report = audit_of(clip_of("a", "Bark", "1111"), truth="right_labels.h5", event_shares="prob_label.h5")
     assert report["labels"] == {"segments": "right_labels.h5", "event_shares": "prob_label.h5"}
     assert "\n\nSegment labels: right_labels.h5. Event shares: prob_label.h5.\n\n" in audit_markdown(report)
+
+
+def test_event_shares_that_are_not_those_of_the_segments_are_listed() -> None:
+    clips = [replace(clip_of(name, "Bark", "1100"), event_share=share) for name, share in (("a", 0.5003), ("b", 0.75))]
+    report = audit_of(*clips, clip_of("c", "Bark", "????"))
+    assert report["shares_that_differ"] == {"count": 1, "items": ["b"]}
+    assert "- clips whose event share is not that of their segment labels: 1 (`b`)" in audit_markdown(report)
 
 
 def test_clips_without_times_are_counted_apart_from_clips_without_events() -> None:
