@@ -226,7 +226,7 @@ class ReleasedLoop:
     def _step(self, visual: Tensor, audio: Tensor, labels: Tensor) -> None:
         events = labels[:, :, -1] == 0
         categories = labels[:, :, :-1].sum(1).argmax(1)
-        losses = weigh(self.terms, self.network(visual, audio), SegmentLabels(categories, events))
+        losses = weigh(self.terms, self.network(visual, audio), SegmentLabels(categories, NUM_CATEGORIES, events))
         self.optimizer.zero_grad()
         losses.total.backward()
         if self.settings.max_gradient_norm is not None:
@@ -325,7 +325,7 @@ def flop_per_clip(params: Params, dataset: Dataset) -> float:
     Counted in float64 on the CPU, where the LSTMs are made of products that can be seen.
     """
     network = build_network(new_checkpoint(params.train, dataset)).double()
-    labels = SegmentLabels(torch.tensor([0, 1]), torch.ones(2, MAP[0], dtype=torch.bool))
+    labels = SegmentLabels(torch.tensor([0, 1]), NUM_CATEGORIES, torch.ones(2, MAP[0], dtype=torch.bool))
     terms = terms_of(params.train.method, params.train.supervision, params.train.settings)
     with FlopCounterMode(display=False) as counter:
         maps, sounds = torch.rand(2, *MAP, dtype=torch.float64), torch.rand(2, *SOUND, dtype=torch.float64)

@@ -11,7 +11,6 @@ from pipeline.core.errors import PipelineError, TrainingError
 from pipeline.evaluation.scoring import load_selected, score
 from pipeline.params.overriding import override
 from pipeline.params.schema import Params
-from pipeline.store.manifest import SPLITS
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import Counts, Record, failed, write_record
 from pipeline.training.dataset import Dataset, load_dataset
@@ -43,7 +42,7 @@ def run_row(params: Params, plan: Plan, seed: int, prepared: Path, features: Pat
     """
     params = override(params, {**plan.values, "train.seed": seed, "train.num_seeds": 1}, subject=f"row {plan.row}")
     dataset = load_dataset(params, prepared, features)
-    dataset.require_clips(*SPLITS)
+    dataset.require_trainable(params.train.supervision)
     device = choose_device(params.train.device)
     counts = None
     try:

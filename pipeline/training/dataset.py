@@ -24,6 +24,7 @@ from models.localization.losses import BACKGROUND_CLIP
 from pipeline.backbones.registry import BACKBONES
 from pipeline.core.errors import AnnotationError, ParamsError, ShardError, TrainingError, explain
 from pipeline.features.recipes import feature_recipe, visual_feature_shape
+from pipeline.methods.settings import Supervision
 from pipeline.params.schema import Params
 from pipeline.store.manifest import BACKGROUND, SPLITS, Clip, load_manifest
 from pipeline.store.shards import Shard, ShardIndex, require_recipe, verify_shard
@@ -251,6 +252,17 @@ class Dataset:
                         remedy="see data/<name>/prepared/audit.md and the ledgers",
                     )
                 )
+
+    def require_trainable(self, supervision: Supervision) -> None:
+        """Check that there are clips to train on, to select on and to test on.
+
+        Raises
+        ------
+        TrainingError
+            As :meth:`require_clips`; clips without times are enough to train on under weak supervision.
+        """
+        has_untimed = supervision == "weak" and len(self.untimed) > 0
+        self.require_clips(*(split for split in SPLITS if not (split == "train" and has_untimed)))
 
 
 def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:

@@ -35,7 +35,6 @@ from pipeline.methods.registry import METHODS
 from pipeline.metrics.labels import mask_labels
 from pipeline.metrics.segments import segment_accuracy
 from pipeline.params.schema import TrainParams
-from pipeline.store.manifest import SPLITS
 from pipeline.training.checkpoints import (
     SELECTIONS,
     Checkpoint,
@@ -111,15 +110,16 @@ def train(params: TrainParams, dataset: Dataset, output: Path, device: torch.dev
 
 def choose_splits(params: TrainParams, dataset: Dataset) -> Splits:
     """Return the splits as the supervision lets a run see them, with background clips where they are asked for."""
-    dataset.require_clips(*SPLITS)
+    dataset.require_trainable(params.supervision)
     if params.supervision == "full":
         if len(dataset.untimed):
             logger.info("full training leaves out %d clips without times", len(dataset.untimed))
         return Splits(dataset.train, dataset.val, dataset.test)
     needs_shares = METHODS[params.method].needs_event_shares
     training = dataset.train.without_segment_labels(with_event_shares=needs_shares)
-    if needs_shares and len(dataset.untimed):
-        logger.info("%d clips without times are left out: %s needs shares", len(dataset.untimed), params.method)
+    if needs_shares:
+        dataset.require_clips("train")
+        logger.info("%s leaves out %d clips without times: it needs shares", params.method, len(dataset.untimed))
     elif len(dataset.untimed):
         training = training.joined(dataset.untimed)
     wanted = params.weak.background_clips

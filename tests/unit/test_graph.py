@@ -32,7 +32,7 @@ def entry_of(stage: str, cmd: str) -> tuple[str, ...]:
     """Return the modules that a stage starts from: its own, and those that it names instead of importing them."""
     entry = re.findall(r"python -m (stages\.\w+)", cmd)
     if stage in ("train", "evaluate", "plan"):
-        entry += [module_of(method.network) for method in METHODS.values()]
+        entry += [module_of(network) for method in METHODS.values() for network in method.networks.values()]
     if modality := re.search(r"--modality (\w+)", cmd):
         entry.append(module_of(EXTRACTORS[modality[1]]))
     if stage == "extract_visual":

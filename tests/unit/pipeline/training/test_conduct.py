@@ -10,6 +10,7 @@ import torch
 
 from models.localization.psp import PSPNet
 from models.localization.segment_losses import event_share_targets
+from pipeline.core.errors import TrainingError
 from pipeline.methods.registry import METHODS
 from pipeline.params.schema import Params
 from pipeline.training import loop as training
@@ -141,6 +142,27 @@ def test_the_share_of_a_background_clip_is_zero(make_run: Callable, make_params:
     assert shares is not None
     assert shares[-3:].tolist() == [0.0, 0.0, 0.0]
     assert (shares[:-3] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "supervision", "expected"), [("cpsp", "weak", 12), ("cpsp", "full", 10), ("psp", "weak", 10)]
+)
+def test_clips_without_times_join_weak_training_that_needs_no_shares(
+    method: str, supervision: str, expected: int, make_run: Callable, make_params: Callable
+) -> None:
+    dataset = load(make_run(untimed=("clip00", "clip01")), make_params())
+    assert (len(dataset.train), len(dataset.untimed)) == (10, 2)
+    params = make_params(**short(method, supervision))
+    assert len(choose_splits(params.train, dataset).training) == expected
+
+
+def test_clips_without_times_are_enough_for_weak_training_alone(make_run: Callable, make_params: Callable) -> None:
+    dataset = load(make_run(untimed=tuple(f"clip{number:02d}" for number in range(12))), make_params())
+    assert len(dataset.train) == 0
+    assert len(choose_splits(make_params(**short("cpsp", "weak")).train, dataset).training) == 12
+    for method, supervision in (("cpsp", "full"), ("psp", "weak")):
+        with pytest.raises(TrainingError, match="split train: expected at least one clip"):
+            choose_splits(make_params(**short(method, supervision)).train, dataset)
 
 
 def test_the_recipe_decides_order_and_last_batch(make_run: Callable, make_params: Callable, tmp_path: Path) -> None:

@@ -47,9 +47,9 @@ def released_state(method: str, supervision: str, folder: Path, *, seed: int = 0
     network = build_network(new_checkpoint(train, dataset)).double()
     theirs_of = {ours: theirs for theirs, ours in type(network).released_names.items()}
     state = {}
-    for name, tensor in network.state_dict().items():
+    for name, tensor in network.named_parameters():
         ours = max((place for place in theirs_of if name.startswith(f"{place}.")), key=len)
-        state[f"module.{theirs_of[ours]}{name.removeprefix(ours)}"] = tensor
+        state[f"module.{theirs_of[ours]}{name.removeprefix(ours)}"] = tensor.detach()
     return state
 
 
@@ -76,7 +76,7 @@ def test_a_released_checkpoint_becomes_ours_and_is_scored(method: str, supervisi
     checkpoint, network = load_checkpoint(at_work / "results/imported/weights.safetensors", CPU)
     assert (checkpoint.method, checkpoint.supervision) == (method, supervision)
     assert (checkpoint.precision, checkpoint.epoch, checkpoint.seed) == ("float64", None, None)
-    ours = [tensor.sum().item() for tensor in network.state_dict().values()]
+    ours = [tensor.sum().item() for tensor in network.parameters()]
     assert sorted(ours) == pytest.approx(sorted(tensor.sum().item() for tensor in state.values()), rel=1e-12)
 
 

@@ -106,7 +106,7 @@ def test_every_method_and_supervision_trains_on_its_own_losses(
 
 @pytest.mark.slow
 def test_maps_of_a_resnet_train_too(make_run: Callable, make_params: Callable, tmp_path: Path) -> None:
-    params = make_params(**fast(), **{"visual.backbone": "resnet101"})
+    params = make_params(**fast(), **{"visual.backbone": "resnet101", "train.cpsp.full.learning_rate": 0.0003})
     train(params.train, load(make_run(channels=1024, backbone="resnet101"), params), tmp_path / "out", CPU)
     checkpoint, network = load_checkpoint(tmp_path / "out" / "weights.safetensors", CPU)
     assert (checkpoint.visual_channels, checkpoint.visual_recipe["backbone"]) == (1024, "resnet101")
