@@ -157,7 +157,8 @@ def test_clips_without_times_join_weak_training_that_needs_no_shares(
 
 
 def test_clips_without_times_are_enough_for_weak_training_alone(make_run: Callable, make_params: Callable) -> None:
-    dataset = load(make_run(untimed=tuple(f"clip{number:02d}" for number in range(12))), make_params())
+    to_train_on = load(make_run(), make_params()).train.clips.clip_ids
+    dataset = load(make_run(untimed=to_train_on), make_params())
     assert len(dataset.train) == 0
     assert len(choose_splits(make_params(**short("cpsp", "weak")).train, dataset).training) == 12
     for method, supervision in (("cpsp", "full"), ("psp", "weak")):
