@@ -161,9 +161,7 @@ class Comparison:
         assert learning == {key for key in record.names if self._learns(key)}
         for key, norm in zip(arrays["param_names"], arrays["grad_norm"], strict=True):
             self.compare(record.gradients[record.names[key]].norm() if self._learns(key) else 0.0, norm, key)
-        for key, ours in record.names.items():
-            if f"grad.{key}" in arrays:
-                self.compare(record.gradients[ours], arrays[f"grad.{key}"], key)
+        self._compare_in_full("grad", record.gradients)
 
     def check_update(self) -> None:
         """Compare the first update of every parameter, and those parameters that the set has in full."""
@@ -171,14 +169,18 @@ class Comparison:
         for key, norm in zip(arrays["param_names"], arrays["update_norm"], strict=True):
             ours = record.names.get(key)
             self.compare((record.after[ours] - record.before[ours]).norm() if ours else 0.0, norm, key)
-        for key, ours in record.names.items():
-            if f"param_after_1.{key}" in arrays:
-                self.compare(record.after[ours], arrays[f"param_after_1.{key}"], key)
+        self._compare_in_full("param_after_1", record.after)
 
     def check_trajectory(self) -> None:
         """Compare the loss before, and the gradient's norm at, every step."""
         for name, column in (("loss_trajectory", "train_loss"), ("total_grad_norm", "gradient_norm")):
             self.compare([row[column] for row in self.record.history], self.arrays[name], name)
+
+    def _compare_in_full(self, kind: str, values: dict[str, Tensor]) -> None:
+        listed = [name for name in self.arrays if name.startswith(f"{kind}.")]
+        assert listed
+        for name in listed:
+            self.compare(values[self.record.names[name.removeprefix(f"{kind}.")]], self.arrays[name], name)
 
     def _learns(self, key: str) -> bool:
         gradient = self.record.gradients.get(self.record.names.get(key, ""))
