@@ -21,6 +21,8 @@ ONE_AT_A_TIME = {
     "tests/unit/pipeline/tables/test_apart.py",
 }
 """Files whose tests start, count and kill processes: no two of them at once."""
+CASE_BY_CASE = {"tests/parity/test_recipe_training.py"}
+"""Files that take long, whose tests share no more than what they make of the case that their parameters name first."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,7 +46,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file together, for the fixtures they share, and the files of `ONE_AT_A_TIME`.
+    """Keep the tests of a file or case together, for the fixtures they share, and the files of `ONE_AT_A_TIME`.
 
     A mark ``xdist_group`` would say the same, but xdist 3.8 does not see it under pytest 9.2.
     """
@@ -53,6 +55,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
+            if file in CASE_BY_CASE:
+                return f"{file}[{nodeid.partition('[')[2].rstrip(']').split(':')[0]}"
             return "one at a time" if file in ONE_AT_A_TIME else file
 
     return ByFile(config, log)

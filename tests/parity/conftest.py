@@ -8,7 +8,6 @@ take its place.
 """
 
 import hashlib
-import inspect
 import io
 import json
 import lzma
@@ -16,7 +15,8 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.localization.avel import AVELNet
-from models.localization.avsdn import AVSDNNet
-from models.localization.cmran import CMRANNet
+from avel_testing.counterparts import find_counterpart, load_counterpart, visual_channels
 from models.localization.psp import PSPNet
-from models.localization.released import translate
 
 GOLDEN_DIR = Path(os.environ.get("AVEL_GOLDEN_DIR", Path(__file__).parent / "vectors"))
 GOLDEN_MORE_DIR = Path(
@@ -37,17 +34,10 @@ GOLDEN_MORE_DIR = Path(
 )
 
 PSP_LOSSES = {"avps_loss", "segment_contrastive_loss", "video_contrastive_loss", "label_free_nce", "vcon_info_loss"}
-POOLINGS = {"avg": "mean", "max": "max"}
-NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
-    r"\w*psp_net": (PSPNet, {}),
-    r"TBMRF_Net": (AVELNet, {}),
-    r"avsdn_net": (AVSDNNet, {}),
-    r"supv_main_model": (CMRANNet, {"interaction_heads": 4}),
-    r"weak_main_model": (CMRANNet, {"interaction_heads": 2}),
-}
-"""Released classes by pattern, to ours and what the class itself settles. Those of the parsing code have none."""
-READS_MAPS = re.compile(r"(affine_video|^(module\.)?v_fc)\.weight$")
-"""The layer of a released network that the visual maps enter, each position as a row of channels."""
+LABEL_ARRAYS = {"segment_labels", "labels_weak29", "avps_target", "avps_target_float32"}
+"""Labels in the records of trainings, and what is made of them."""
+HAS_SECOND_SET = (GOLDEN_MORE_DIR / "manifest.json").is_file()
+NO_SECOND_SET = "the second set of golden vectors is not here; AVEL_GOLDEN_MORE_DIR names its folder"
 
 
 class Golden:
@@ -95,6 +85,7 @@ class Golden:
         assert digest.hexdigest() == sha256, "NumPy draws other random numbers than those the set was made with"
         return generated
 
+    @lru_cache(maxsize=2)  # noqa: B019 -- they are large, and a model's tests run one after the other
     def weights(self, name: str) -> dict[str, torch.Tensor]:
         """Return the state dict that ``<name>.json`` describes, under the released names."""
         spec = self.json(name)
@@ -103,10 +94,53 @@ class Golden:
     def inputs(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the maps, channels last, and the audio that the model ``<name>.json`` was run on, float64."""
         spec = self.json(name)
-        (channels,) = (param["shape"][1] for param in spec["params"] if READS_MAPS.search(param["key"]))
+        channels = visual_channels(spec)
         arrays = self.arrays("inputs")
-        visual, audio = (torch.from_numpy(arrays[entry.split()[0]]).double() for entry in spec["inputs"])
+        read = [torch.from_numpy(arrays[entry.split()[0]]).double() for entry in spec["inputs"]]
+        audio, visual = sorted(read, key=torch.Tensor.dim)
         return (visual if visual.shape[-1] == channels else visual.movedim(2, -1)), audio
+
+    def models(self) -> list[str]:
+        """Return the names of the models that we have a network for."""
+        names = sorted(path.stem for path in (self.folder / "models").glob("*.json"))
+        return [name for name in names if find_counterpart(name)]
+
+
+@dataclass(frozen=True)
+class ReleasedModel:
+    """A model of a set that we have a network for."""
+
+    golden: Golden
+    name: str
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Its description."""
+        return self.golden.json(f"models/{self.name}")
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What it answered, and the steps on the way."""
+        return self.golden.arrays(f"models/{self.name}")
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Its weights under their released names."""
+        return self.golden.weights(f"models/{self.name}")
+
+    def inputs(self, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the maps, channels last, and the audio that it was run on."""
+        visual, audio = self.golden.inputs(f"models/{self.name}")
+        return visual.to(dtype), audio.to(dtype)
+
+    def build(self, dtype: torch.dtype = torch.float64, **settings: Any) -> nn.Module:
+        """Build our network with its weights, dropout off."""
+        visual, audio = self.inputs()
+        sizes = {"num_positions": visual.shape[2] * visual.shape[3], "audio_features": audio.shape[-1]}
+        return load_counterpart(self.name, self.spec, self.weights, **sizes, **settings).to(dtype)
+
+
+FIRST_SET, SECOND_SET = Golden(GOLDEN_DIR), Golden(GOLDEN_MORE_DIR)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -121,52 +155,21 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def golden() -> Golden:
     """Return the set of golden vectors."""
-    return Golden(GOLDEN_DIR)
+    return FIRST_SET
 
 
 @pytest.fixture(scope="session")
 def golden_more() -> Golden:
     """Return the second set of golden vectors."""
-    if not (GOLDEN_MORE_DIR / "manifest.json").is_file():
-        pytest.skip("the second set of golden vectors is not here; AVEL_GOLDEN_MORE_DIR names its folder")
-    return Golden(GOLDEN_MORE_DIR)
-
-
-def network_class(spec: dict[str, Any]) -> tuple[type[nn.Module], dict[str, Any]] | None:
-    """Return our class for a model of the set and what its class settles, or None if we have no such network."""
-    return next((ours for theirs, ours in NETWORKS.items() if re.fullmatch(theirs, spec["upstream_class"])), None)
+    if not HAS_SECOND_SET:
+        pytest.skip(NO_SECOND_SET)
+    return SECOND_SET
 
 
 @pytest.fixture(scope="session")
-def released_network(golden: Golden) -> Callable[..., nn.Module]:
+def released_network(golden: Golden) -> Callable[[str], nn.Module]:
     """Return a function that builds our network with the released weights of a model of the set, dropout off."""
-    weights = cache(lambda name: golden.weights(f"models/{name}"))
-    sizes = cache(lambda name: [tensor.shape for tensor in golden.inputs(f"models/{name}")])
-
-    def build(name: str, *, pooling: str | None = None, dtype: torch.dtype = torch.float64) -> nn.Module:
-        spec = golden.json(f"models/{name}")
-        given = spec["constructor"]
-        ours, settings = network_class(spec)
-        accepted = inspect.signature(ours).parameters
-        if "tau" in accepted:
-            settings = settings | {"tau": given["thr_val"]}
-        if "pooling" in accepted:
-            settings = settings | {"pooling": pooling or POOLINGS[given.get("pooling_type", "avg")]}
-        (_, _, height, width, channels), (_, _, audio_features) = sizes(name)
-        network = ours(
-            num_categories=given["category_num"],
-            visual_channels=channels,
-            audio_features=audio_features,
-            num_positions=height * width,
-            **settings,
-        )
-        translated = translate(weights(name), network)
-        assert translated.missing == []
-        assert translated.mismatched == []
-        network.load_state_dict(translated.state)
-        return network.to(dtype).eval()
-
-    return build
+    return lambda name: ReleasedModel(golden, name).build()
 
 
 def derive_event_flags(scores: np.ndarray) -> dict[str, np.ndarray]:
@@ -209,30 +212,60 @@ def released_labels() -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 
 
 @cache
-def cases(kind: str) -> list[str]:
-    """Return the names of the set's cases of one kind."""
-    golden = Golden(GOLDEN_DIR)
-    models = {path.stem: golden.json(f"models/{path.stem}") for path in sorted((GOLDEN_DIR / "models").glob("*.json"))}
-    networks = {name: ours[0] for name, spec in models.items() if (ours := network_class(spec))}
+def cases(kind: str) -> list[Any]:
+    """Return the first set's cases of one kind: names, or models."""
+    golden = FIRST_SET
     if kind == "network":
-        return list(networks)
+        return [ReleasedModel(golden, name) for name in golden.models()]
     if kind == "scrambled":
-        return [name for name in networks if any(key.startswith("quirk_") for key in golden.arrays(f"models/{name}"))]
+        return [model for model in cases("network") if any(array.startswith("quirk_") for array in model.arrays)]
     if kind == "block":
-        blocks = [name for name, spec in models.items() if spec["upstream_class"] == "PSP"]
+        names = sorted(path.stem for path in (GOLDEN_DIR / "models").glob("*.json"))
         return [
             f"{name}:{match[1]}"
-            for name in blocks
+            for name in names
+            if golden.json(f"models/{name}")["upstream_class"] == "PSP"
             for array in golden.arrays(f"models/{name}")
             if (match := re.fullmatch(r"thr(.+)\.fusion", array))
         ]
     if kind == "loss":
         return [name for name, case in golden.json("losses").items() if case["function"] in PSP_LOSSES]
-    return [name for name, run in golden.json("train").items() if networks.get(run["model"]) is PSPNet]
+    runs = golden.json("train").items()
+    return [name for name, run in runs if (ours := find_counterpart(run["model"])) and ours.ours is PSPNet]
+
+
+@cache
+def further_cases(kind: str) -> list[Any]:
+    """Return the second set's cases of one kind: names, or models."""
+    golden = SECOND_SET
+    models = [ReleasedModel(golden, name) for name in golden.models()]
+    if kind == "network":
+        return models
+    if kind in ("parts", "layers"):  # tables of dropout say what enters each module, or the layers that it follows
+        has_layers = {model: any("places" in entry for entry in model.spec.get("dropout", ())) for model in models}
+        return [model for model in models if "dropout" in model.spec and has_layers[model] == (kind == "layers")]
+    if kind == "recipe":
+        return [name for name, run in golden.json("train").items() if find_counterpart(run["model"])]
+    return [
+        f"{case}:{array}" for case in further_cases("recipe") for array in golden.arrays(case) if array in LABEL_ARRAYS
+    ]
+
+
+OF_FIRST_SET = ("network", "scrambled", "block", "loss", "training")
+OF_SECOND_SET = ("network", "parts", "layers", "recipe", "label")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test once per case of the set, whose kind the argument names: ``network_case``, ``loss_case`` …"""
-    for kind in ("network", "scrambled", "block", "loss", "training"):
-        if f"{kind}_case" in metafunc.fixturenames:
-            metafunc.parametrize(f"{kind}_case", cases(kind))
+    """Run a test once per case of the sets, whose kind the argument names: ``network_case``, ``loss_case`` …
+
+    The tests of a case run one after the other. Where the second set is not here, one skipped test says so.
+    """
+    for kind in dict.fromkeys(OF_FIRST_SET + OF_SECOND_SET):
+        if f"{kind}_case" not in metafunc.fixturenames:
+            continue
+        found = list(cases(kind)) if kind in OF_FIRST_SET else []
+        if kind in OF_SECOND_SET and HAS_SECOND_SET:
+            found += further_cases(kind)
+        elif kind in OF_SECOND_SET:
+            found.append(pytest.param(None, marks=pytest.mark.skip(reason=NO_SECOND_SET), id="second set"))
+        metafunc.parametrize(f"{kind}_case", found, ids=lambda case: getattr(case, "name", case), scope="module")

@@ -114,6 +114,20 @@ def linear_weights(start: Start) -> set[str]:
     }
 
 
+def draw_layers_anew(network: nn.Module) -> None:
+    """Give every layer of an encoder weights of its own, by the same rules."""
+    for name, parameter in network.named_parameters():
+        if ".layers." in name:
+            parameter.copy_(parameter.flatten()[torch.randperm(parameter.numel())].view_as(parameter))
+
+
+def halve_lstms(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.LSTM):
+            for parameter in module.parameters():
+                parameter.mul_(0.5)
+
+
 def of_rule(start: Start, rule: str) -> set[str]:
     return {name for name, entry in start.rules.items() if entry["rule"] == rule}
 
@@ -132,17 +146,45 @@ def test_every_parameter_starts_by_its_rule(starts):
         assert strangers(start, constructions) == set(), name
 
 
+def families(start: Start) -> dict[str, list[str]]:
+    """Return the parameters that start as copies of one another, under the released name of their original."""
+    found = defaultdict(list)
+    for ours, rule in start.rules.items():
+        if "constant" not in rule:
+            found[rule.get("copy_of", rule["key"])].append(ours)
+    return found
+
+
+def strangers_in_families(start: Start, parameters: dict[str, torch.Tensor]) -> set[str]:
+    """Return the originals whose copies are not all alike."""
+    return {
+        original
+        for original, (first, *others) in families(start).items()
+        if not all(torch.equal(parameters[first], parameters[other]) for other in others)
+    }
+
+
 def test_copies_start_equal_and_all_else_differs(starts):
     for name, start in starts.items():
         parameters = start.construct()[0]
-        families = defaultdict(list)
-        for ours, rule in start.rules.items():
-            if "constant" not in rule:
-                families[rule.get("copy_of", rule["key"])].append(parameters[ours])
-        for original, members in families.items():
-            assert all(torch.equal(member, members[0]) for member in members), (name, original)
-        firsts = {members[0].numpy().tobytes() for members in families.values()}
-        assert len(firsts) == len(families), name
+        assert strangers_in_families(start, parameters) == set(), name
+        firsts = {parameters[members[0]].numpy().tobytes() for members in families(start).values()}
+        assert len(firsts) == len(families(start)), name
+
+
+def test_layers_that_start_each_by_itself_are_told_apart(starts):
+    for name, start in starts.items():
+        copied = {original for original, members in families(start).items() if len(members) > 1}
+        assert bool(copied) == any("copy_of" in rule for rule in start.rules.values()), name
+        assert strangers_in_families(start, start.construct(draw_layers_anew)[0]) == copied, name
+
+
+def test_lstms_that_start_within_half_their_bound_are_told_apart(starts):
+    for name, start in starts.items():
+        expected = of_rule(start, "uniform_1_over_sqrt_hidden")
+        has_lstm = any(re.search(r"_l\d+(_reverse)?$", parameter) for parameter in start.rules)
+        assert bool(expected) == has_lstm, name
+        assert strangers(start, start.construct(halve_lstms)) == expected, name
 
 
 def test_a_start_that_is_xavier_everywhere_is_told_apart(starts):

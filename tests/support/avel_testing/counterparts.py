@@ -1,4 +1,4 @@
-"""Our network for each model of the second set of golden vectors."""
+"""Our network for each model of the golden sets."""
 
 import inspect
 import re
@@ -24,6 +24,8 @@ ANY_TAU = 0.1
 """Threshold of a network whose model names none; no weight depends on it."""
 CONSTANTS = {"alpha": "alpha", "beta": "beta", "gamma": "gamma", "psai": "psi", "Lambda": "contrast_scale"}
 """Constants of the released constructors, to ours."""
+POOLINGS = {"avg": "mean", "max": "max"}
+"""Values of their setting ``pooling_type``, to those of our ``pooling``."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,29 @@ class Counterpart:
     settings: dict[str, Any] = field(default_factory=dict)
     has_background: bool = False
 
-    def build(self, spec: dict[str, Any]) -> nn.Module:
-        """Build our network in the sizes of the model's parameters, all in single precision."""
+    def build(self, spec: dict[str, Any], **settings: Any) -> nn.Module:
+        """Build our network in the sizes of the model's parameters, all in single precision; `settings` go first."""
         shapes = {param["key"].removeprefix(spec["prefix"]): param["shape"] for param in spec["params"]}
-        (visual_channels,) = (shape[1] for key, shape in shapes.items() if READS_MAPS.search(key))
         (num_classes,) = (shape[0] for key, shape in shapes.items() if re.fullmatch(rf"{self.classes}\.weight", key))
+        given = spec.get("constructor", {})
+        released = {
+            "tau": spec.get("threshold", given.get("thr_val", ANY_TAU)),
+            "pooling": POOLINGS[given.get("pooling_type", "avg")],
+            **{CONSTANTS[name]: value for name, value in given.items() if name in CONSTANTS},
+        }
         accepted = inspect.signature(self.ours).parameters
-        has_tau = "tau" in accepted
-        constants = {CONSTANTS[name]: value for name, value in spec.get("constructor", {}).items() if name in CONSTANTS}
         return self.ours(
             num_categories=num_classes - self.has_background,
-            visual_channels=visual_channels,
-            **({"tau": spec.get("threshold", ANY_TAU)} if has_tau else {}),
-            **{name: value for name, value in constants.items() if name in accepted},
-            **self.settings,
+            visual_channels=visual_channels(spec),
+            **{name: value for name, value in released.items() if name in accepted} | self.settings | settings,
         )
+
+
+def visual_channels(spec: dict[str, Any]) -> int:
+    """Return how many channels the maps have that a model reads."""
+    keys = {param["key"].removeprefix(spec["prefix"]): param["shape"] for param in spec["params"]}
+    (channels,) = (shape[1] for key, shape in keys.items() if READS_MAPS.search(key))
+    return channels
 
 
 CMRAN_CLASSES = r"localize_module\.event_classifier"
@@ -84,18 +94,26 @@ COUNTERPARTS = {
     ),
     r"cacenet_full": Counterpart(CACENet, CMRAN_CLASSES),
 }
-"""Models of the set by pattern."""
+"""Models of the sets by pattern."""
+
+
+def find_counterpart(model: str) -> Counterpart | None:
+    """Return our network for a model of a set, or None where we have none: blocks, and networks that parse."""
+    found = [counterpart for pattern, counterpart in COUNTERPARTS.items() if re.fullmatch(pattern, model)]
+    assert len(found) <= 1, model
+    return found[0] if found else None
 
 
 def counterpart_of(model: str) -> Counterpart:
-    """Return our network for a model of the set."""
-    (found,) = (counterpart for pattern, counterpart in COUNTERPARTS.items() if re.fullmatch(pattern, model))
+    """Return our network for a model of a set."""
+    found = find_counterpart(model)
+    assert found is not None, model
     return found
 
 
-def load_counterpart(model: str, spec: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
-    """Build our network for a model of the set, with its released weights, in double precision, for evaluation."""
-    network = counterpart_of(model).build(spec)
+def load_counterpart(model: str, spec: dict[str, Any], weights: dict[str, torch.Tensor], **settings: Any) -> nn.Module:
+    """Build our network for a model of a set, with its released weights, in double precision, for evaluation."""
+    network = counterpart_of(model).build(spec, **settings)
     translated = translate(weights, network)
     assert translated.missing == []
     assert translated.mismatched == []

@@ -1,7 +1,7 @@
 """Runs of the product's own training loop on the one batch of a golden set, recorded step by step."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +27,7 @@ class Record:
     """What a run left behind; `terms` also has those that it gives no weight."""
 
     names: dict[str, str]
+    labels: ClipLabels
     first: Localization
     before: dict[str, Tensor]
     terms: dict[str, float] = field(default_factory=dict)
@@ -78,12 +79,14 @@ class ReleasedRun(Run):
 def make_splits(
     params: TrainParams, categories: Tensor, segments: np.ndarray, events: Tensor, event_shares: Tensor | None = None
 ) -> Splits:
-    """Return the set's batch as every split; weak training gets no label per segment."""
+    """Return the set's batch to train on, weak training without labels per segment, and its first clip to score."""
     clip_ids = tuple(str(number) for number in range(len(segments)))
     clips = Clips(clip_ids, clip_ids, categories, segments.shape[2] - 1, None, None, event_shares)
     truth = torch.from_numpy(segments.argmax(axis=2))
     labelled = LabelledClips(clips, events, truth, torch.ones_like(events), len(clips))
-    return Splits(labelled if params.supervision == "full" else clips, labelled, labelled)
+    first = replace(clips, clip_ids=clip_ids[:1], video_ids=clip_ids[:1], categories=categories[:1], event_shares=None)
+    scored = LabelledClips(first, events[:1], truth[:1], labelled.has_media[:1], len(first))
+    return Splits(labelled if params.supervision == "full" else clips, scored, scored)
 
 
 def make_run(params: TrainParams, splits: Splits, store: Store, released: nn.Module, scratch: Path) -> Run:
@@ -111,7 +114,7 @@ def record_run(run: Run, store: Store, labels: ClipLabels, names: Sequence[str],
         first = network(store.visual, store.audio)
         every = [terms.TERMS[name](settings) for name in METHODS[method].terms[params.supervision]]
         unweighted = {term.name: term.compute(first, labels).item() for term in every if term.weight == 0}
-    record = Record(translate_names(names, network), first, before=copy_of(network), terms=unweighted)
+    record = Record(translate_names(names, network), labels, first, before=copy_of(network), terms=unweighted)
     for name, parameter in network.named_parameters():  # before they are clipped
         parameter.register_post_accumulate_grad_hook(partial(record.keep_first_gradient, name))
     for number in range(params.settings.num_epochs):
@@ -152,15 +155,13 @@ class Comparison:
     def check_gradients(self) -> None:
         """Compare norms of all first gradients, and those gradients that the set has in full."""
         record, arrays = self.record, self.arrays
-        # A term of weight 0 gives its parameters a gradient of zero there, and none here.
+        # A parameter that nothing learns from has a gradient of zero in one loop, and none in another.
         gradients = zip(arrays["param_names"], arrays["has_grad"], arrays["grad_norm"], strict=True)
         learning = {key for key, has_gradient, norm in gradients if has_gradient and norm > 0}
         assert learning == {key for key in record.names if self._learns(key)}
         for key, norm in zip(arrays["param_names"], arrays["grad_norm"], strict=True):
             self.compare(record.gradients[record.names[key]].norm() if self._learns(key) else 0.0, norm, key)
-        for key, ours in record.names.items():
-            if f"grad.{key}" in arrays:
-                self.compare(record.gradients[ours], arrays[f"grad.{key}"], key)
+        self._compare_in_full("grad", record.gradients)
 
     def check_update(self) -> None:
         """Compare the first update of every parameter, and those parameters that the set has in full."""
@@ -168,14 +169,19 @@ class Comparison:
         for key, norm in zip(arrays["param_names"], arrays["update_norm"], strict=True):
             ours = record.names.get(key)
             self.compare((record.after[ours] - record.before[ours]).norm() if ours else 0.0, norm, key)
-        for key, ours in record.names.items():
-            if f"param_after_1.{key}" in arrays:
-                self.compare(record.after[ours], arrays[f"param_after_1.{key}"], key)
+        self._compare_in_full("param_after_1", record.after)
 
     def check_trajectory(self) -> None:
         """Compare the loss before, and the gradient's norm at, every step."""
         for name, column in (("loss_trajectory", "train_loss"), ("total_grad_norm", "gradient_norm")):
             self.compare([row[column] for row in self.record.history], self.arrays[name], name)
 
+    def _compare_in_full(self, kind: str, values: dict[str, Tensor]) -> None:
+        listed = [name for name in self.arrays if name.startswith(f"{kind}.")]
+        assert listed
+        for name in listed:
+            self.compare(values[self.record.names[name.removeprefix(f"{kind}.")]], self.arrays[name], name)
+
     def _learns(self, key: str) -> bool:
-        return self.record.names.get(key) in self.record.gradients
+        gradient = self.record.gradients.get(self.record.names.get(key, ""))
+        return gradient is not None and bool(gradient.any())
