@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import learning
 from benchmarks.learning import (
     ABSENT,
     CATEGORIES,
@@ -26,6 +27,8 @@ from benchmarks.learning import (
 )
 from pipeline.params.overriding import override
 from pipeline.params.schema import Params, load_params
+from pipeline.tables.plans import Plan
+from pipeline.tables.records import failed, write_record
 from pipeline.training.dataset import load_dataset
 
 DIFFICULTY = Difficulty()
@@ -174,6 +177,17 @@ def test_fewer_epochs_scale_the_milestones(params: Params) -> None:
     assert plan_row("cpsp", params, 1).values["train.cpsp.full.milestones"] == [1]
 
 
+def test_a_run_without_a_score_ends_the_benchmark(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(params: Params, plan: Plan, seed: int, prepared: Path, features: Path, output: Path) -> None:
+        write_record(output, failed(plan.row, seed, "the loss is not finite"), None)
+
+    monkeypatch.setattr(learning, "run_row", fail)
+    with pytest.raises(SystemExit, match="cpsp, seed 3: the loss is not finite"):
+        learning.run_timed(params, plan_row("cpsp", params, 1), 3, tmp_path, tmp_path / "runs")
+
+
 @pytest.mark.slow
 def test_it_trains_compares_and_goes_on_from_what_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -188,6 +202,8 @@ def test_it_trains_compares_and_goes_on_from_what_is_finished(
     assert LABEL in lines[0]
     assert figures["label"] == LABEL
     assert set(figures["rows"]) == set(ROWS)
+    scored = [clip.events for clip in plan_clips(DATA_SEED, FEW, DIFFICULTY) if clip.split == "test"]
+    assert figures["always_background"] == pytest.approx(100 * (1 - np.mean(scored)))
     assert list(figures["comparisons"]) == [f"{pair.first} - {pair.second}" for pair in PAIRS]
     for comparison in figures["comparisons"].values():
         assert comparison["low"] <= comparison["difference"] <= comparison["high"]
