@@ -25,7 +25,9 @@ def imported_packages(folder: str) -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"pipeline", "models", "stages", "tests", "avel_testing"}
+    return (
+        names - set(sys.stdlib_module_names) - {"pipeline", "models", "stages", "benchmarks", "tests", "avel_testing"}
+    )
 
 
 @pytest.mark.parametrize(
