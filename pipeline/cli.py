@@ -14,7 +14,9 @@ import typer
 from pipeline.core.errors import CheckpointError, ParamsError, PipelineError, explain
 from pipeline.core.files import write_text
 from pipeline.core.version import __version__
+from pipeline.methods.recipe import RecipeName
 from pipeline.methods.settings import Supervision
+from pipeline.params.overriding import override
 from pipeline.params.schema import MethodName, load_params
 from pipeline.store.ledger import count_covered, describe_in_full, summarise_ledger
 from pipeline.store.manifest import load_manifest, load_videos
@@ -209,6 +211,10 @@ def import_checkpoint(
         MethodName | None, typer.Option(help="Its method; if not given, train.method of params.yaml.")
     ] = None,
     supervision: Annotated[Supervision | None, typer.Option(help="Likewise its supervision.")] = None,
+    recipe: Annotated[
+        RecipeName | None,
+        typer.Option(help="Likewise: of weak CMRAN and CMBS, authors have a class for background, common have none."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the weights and their scores.")] = Path("results/imported"),
 ) -> None:
     """Load the authors' weights, say what was used, and score them on the test split of params.yaml's data set."""
@@ -223,13 +229,13 @@ def import_checkpoint(
     from pipeline.training.dataset import load_dataset
     from pipeline.training.importing import import_checkpoint as write_imported
 
-    params = load_params()
-    train = params.train
-    train = train.model_copy(update={"method": method or train.method, "supervision": supervision or train.supervision})
+    given = {"train.method": method, "train.supervision": supervision, "train.recipe": recipe}
+    changes = {key: value for key, value in given.items() if value is not None}
+    params = override(load_params(), changes, subject="import-checkpoint")
     folder = Path("data") / params.dataset.name
     dataset = load_dataset(params, folder / "prepared", folder / "features")
     weights = output / SELECTIONS["val"]
-    imported = write_imported(file, train, dataset, weights)
+    imported = write_imported(file, params.train, dataset, weights)
     typer.echo(f"{weights}: {imported.num_used} tensors in {imported.precision} used, {len(imported.ignored)} ignored")
     for name in imported.ignored:
         typer.echo(f"  ignored, no output depends on it: {name}")

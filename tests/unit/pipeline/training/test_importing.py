@@ -12,7 +12,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.core.errors import CheckpointError, WeightsError
+from pipeline.core.errors import CheckpointError, ParamsError, WeightsError
 from pipeline.methods.registry import METHODS
 from pipeline.params.schema import load_params
 from pipeline.training.checkpoints import Checkpoint, build_network, load_checkpoint, new_checkpoint
@@ -39,10 +39,12 @@ def dataset_of(folder: Path):  # type: ignore[no-untyped-def]
     return params, load_dataset(params, folder / "data/synthetic/prepared", folder / "data/synthetic/features")
 
 
-def released_state(method: str, supervision: str, folder: Path, *, seed: int = 0) -> dict[str, torch.Tensor]:
+def released_state(
+    method: str, supervision: str, folder: Path, *, recipe: str = "authors", seed: int = 0
+) -> dict[str, torch.Tensor]:
     """Return weights of a network under the names, and in the type, that the released code saves them."""
     params, dataset = dataset_of(folder)
-    train = params.train.model_copy(update={"method": method, "supervision": supervision})
+    train = params.train.model_copy(update={"method": method, "supervision": supervision, "recipe": recipe})
     torch.manual_seed(seed)
     network = build_network(new_checkpoint(train, dataset)).double()
     theirs_of = {ours: theirs for theirs, ours in type(network).released_names.items()}
@@ -78,6 +80,24 @@ def test_a_released_checkpoint_becomes_ours_and_is_scored(method: str, supervisi
     assert (checkpoint.precision, checkpoint.epoch, checkpoint.seed) == ("float64", None, None)
     ours = [tensor.sum().item() for tensor in network.parameters()]
     assert sorted(ours) == pytest.approx(sorted(tensor.sum().item() for tensor in state.values()), rel=1e-12)
+
+
+def test_a_supervision_that_the_method_lacks_is_refused_in_one_line(at_work: Path) -> None:
+    torch.save({}, at_work / "model.pt")
+    arguments = ["import-checkpoint", "model.pt", "--method", "cacenet", "--supervision", "weak"]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, ParamsError)
+    assert "supervision: expected full: cacenet has no other form, found 'weak'" in str(result.exception)
+
+
+@pytest.mark.slow
+def test_weak_cmran_of_the_cpsp_release_has_no_class_for_background(at_work: Path) -> None:
+    torch.save(released_state("cmran", "weak", at_work, recipe="common"), at_work / "model.pt")
+    arguments = ["import-checkpoint", "model.pt", "--method", "cmran", "--supervision", "weak"]
+    refused = CliRunner().invoke(app, arguments)
+    assert "event_classifier.weight of shape (3, 256) instead of (4, 256)" in str(refused.exception)
+    taken = CliRunner().invoke(app, [*arguments, "--recipe", "common"], catch_exceptions=False)
+    assert taken.exit_code == 0
 
 
 def test_single_precision_and_no_wrapper_are_taken_too(at_work: Path) -> None:
