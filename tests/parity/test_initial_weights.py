@@ -16,7 +16,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from avel_testing.counterparts import COUNTERPARTS, Counterpart
+from avel_testing.counterparts import COUNTERPARTS, PARSING, Counterpart
 from models.localization.initialisation import init_xavier
 from models.localization.released import translate_names
 
@@ -26,8 +26,6 @@ MOST_VALUES = 20_000
 UNLIKELY = 1e-7
 """A probability below which the values do not follow the rule; there are some thousand tensors."""
 ROUNDING = 1e-6
-WITHOUT_OURS = r"avvp_\w+|han2020"
-"""Models of the set that we have no network for, by pattern."""
 
 
 @dataclass
@@ -134,7 +132,7 @@ def of_rule(start: Start, rule: str) -> set[str]:
 
 def test_every_network_of_the_set_has_its_start_tested(golden_more):
     for name in golden_more.json("init")["models"]:
-        matching = [pattern for pattern in (*COUNTERPARTS, WITHOUT_OURS) if re.fullmatch(pattern, name)]
+        matching = [pattern for pattern in (*COUNTERPARTS, PARSING) if re.fullmatch(pattern, name)]
         assert len(matching) == 1, name
 
 

@@ -95,6 +95,8 @@ COUNTERPARTS = {
     r"cacenet_full": Counterpart(CACENet, CMRAN_CLASSES),
 }
 """Models of the sets by pattern."""
+PARSING = re.compile(r"avvp_\w+|han2020")
+"""Models that parse videos; we have no network for them."""
 
 
 def find_counterpart(model: str) -> Counterpart | None:
