@@ -19,7 +19,7 @@ from pipeline.core.errors import MediaError, WeightsError
 from pipeline.doctor.candidates import Candidate
 from pipeline.doctor.orders import Order, OrderName
 from pipeline.doctor.source import FeatureFile
-from pipeline.features.audio.extractor import AudioExtractor
+from pipeline.features.audio.extractor import AudioExtractor, audio_decoder
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.contract import Extractor, combine_samples
 from pipeline.features.decoding import Decoder, Prepared
@@ -193,9 +193,7 @@ def _decoder(candidate: Candidate) -> Decoder:
     section, dataset = candidate.section, candidate.dataset
     if isinstance(section, VisualParams):
         return visual_decoder(section, dataset)
-    return PatchDecoder(
-        num_segments=dataset.num_segments, segment_seconds=dataset.segment_seconds, alignment=section.alignment
-    )
+    return audio_decoder(section, dataset)
 
 
 def _extractor(candidate: Candidate, device: torch.device) -> Extractor:

@@ -38,11 +38,7 @@ class AudioExtractor:
         self.batch_size = 256 if device.type == "cuda" else 32
         self.recipe = audio_recipe(audio, dataset)
         self.storage = np.dtype(audio.storage)
-        self.decoder: Decoder = PatchDecoder(
-            num_segments=dataset.num_segments,
-            segment_seconds=dataset.segment_seconds,
-            alignment=audio.alignment,
-        )
+        self.decoder = audio_decoder(audio, dataset)
         self.code = source_fingerprint(__name__)
         weights = load_weights(audio.weights, VGGISH_SOURCES, sha256=audio.weights_sha256, seed=audio.weights_seed)
         self.weights_sha256 = weights.sha256
@@ -82,3 +78,10 @@ def _postprocessor_with(weights: Weights, seed: int) -> Postprocessor:
         return Postprocessor.from_state(weights.content)
     except ValueError as error:
         raise WeightsError(f"{error}; correct audio.pca_weights") from error
+
+
+def audio_decoder(audio: AudioParams, dataset: DatasetParams) -> Decoder:
+    """Return the decoder that makes VGGish's inputs: log-mel patches, one per segment."""
+    return PatchDecoder(
+        num_segments=dataset.num_segments, segment_seconds=dataset.segment_seconds, alignment=audio.alignment
+    )
