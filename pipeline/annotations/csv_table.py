@@ -142,7 +142,7 @@ def _check_values(line: int, row: dict[str, str], faults: Faults) -> bool:
                     found=shorten(row[key]),
                     remedy="leave it empty, or write the split that the clip belongs to",
                 )
-    elif fault := fault_of_name(row["category"]):
+    elif fault := UNKNOWN if row["category"] == UNKNOWN else fault_of_name(row["category"]):
         faults.add(
             line,
             expected="a category",

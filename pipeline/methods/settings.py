@@ -11,7 +11,7 @@ Supervision = Literal["full", "weak"]
 
 
 class Schedule(Section):
-    """The schedule of the optimiser; `milestones` are epochs after which the learning rate falls."""
+    """The schedule of the optimiser; `milestones` are epochs, or steps, after which the learning rate falls."""
 
     batch_size: Count
     num_epochs: Count
@@ -24,7 +24,7 @@ class Schedule(Section):
     @classmethod
     def _milestones_increase(cls, milestones: list[int]) -> list[int]:
         if milestones != sorted(set(milestones)):
-            raise ValueError("increasing epochs, each once")
+            raise ValueError("increasing numbers, each once")
         return milestones
 
 

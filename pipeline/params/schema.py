@@ -6,7 +6,7 @@ A stage calls :func:`load_params` and passes plain values on; no other module op
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
 
-from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
 
 from pipeline.backbones.registry import BACKBONES
 from pipeline.core.sections import (
@@ -144,6 +144,18 @@ class _TrainParams(Section):
         if self.supervision not in supervisions:
             expected = f"{' or '.join(supervisions)}: {self.method} has no other form"
             raise contradiction(("supervision",), expected=expected, found=self.supervision)
+        return self
+
+    @model_validator(mode="after")
+    def _method_can_be_trained_with_the_schedule(self) -> Self:
+        settings = self.settings
+        try:
+            type(settings).model_validate(settings.model_dump())
+        except ValidationError as error:
+            fault = error.errors()[0]
+            expected = f"{fault['msg'].removeprefix('Value error, ')}, with the schedule of train.{self.schedule_block}"
+            key = (self.method, self.supervision, *map(str, fault["loc"]))
+            raise contradiction(key, expected=expected, found=fault["input"]) from error
         return self
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.core.sections import flatten
 from pipeline.media.container import REASONS
 from pipeline.methods.registry import METHODS
+from pipeline.methods.settings import Schedule
 from pipeline.params.schema import Params, TrainParams
 from pipeline.report.run import MODALITIES, Run
 from pipeline.report.wording import in_words, percent, show_seconds, show_value
@@ -162,6 +163,11 @@ def describe_rule(train: TrainParams) -> str:
     return f"{rule}."
 
 
+def describe_kept_epoch(train: TrainParams) -> str:
+    """Return which epoch's weights were kept."""
+    return "the last validated" if train.conduct.selection.keeps_last else "the best on validation"
+
+
 def list_settings(params: Params) -> list[dict[str, Any]]:
     """Return the parameters that this run depends on, by section.
 
@@ -173,7 +179,9 @@ def list_settings(params: Params) -> list[dict[str, Any]]:
     if params.features.source == "released":
         sections = {name: values for name, values in sections.items() if name not in MODALITIES}
     sections["train"] = {key: value for key, value in sections["train"].items() if not isinstance(value, dict)}
-    sections["train"][f"{train.method}.{train.supervision}"] = train.settings.model_dump()
+    for key, value in train.settings.model_dump().items():
+        block = train.schedule_block if key in Schedule.model_fields else f"{train.method}.{train.supervision}"
+        sections["train"].setdefault(block, {})[key] = value
     if train.supervision == "weak":
         sections["train"]["weak"] = train.weak.model_dump()
     return [{"name": name, "values": flatten(values)} for name, values in sections.items()]

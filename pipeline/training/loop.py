@@ -119,7 +119,8 @@ def choose_splits(params: TrainParams, dataset: Dataset) -> Splits:
     training = dataset.train.without_segment_labels(with_event_shares=needs_shares)
     if needs_shares:
         dataset.require_clips("train")
-        logger.info("%s leaves out %d clips without times: it needs shares", params.method, len(dataset.untimed))
+        if len(dataset.untimed):
+            logger.info("%s leaves out %d clips without times: it needs shares", params.method, len(dataset.untimed))
     elif len(dataset.untimed):
         training = training.joined(dataset.untimed)
     wanted = params.weak.background_clips

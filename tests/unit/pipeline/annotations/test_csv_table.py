@@ -105,6 +105,7 @@ def test_other_clip_lengths_and_the_raw_folder_itself(read) -> None:
             r"expected times of a clip of test, .*, found \?, which only train may have; write its",
         ),
         ("a.mp4,,?,?,train", r"expected a category, found nothing"),
+        ("a.mp4,?,?,?,train", r"expected a category, found \?; name what happens"),
         ("x.mp4,Bark,?,?,train", r"expected events, or one row with start and end \?, found both, here and in line 2"),
         ("a.mp4,Bark,0,12,train", r"found end 12 after the clip's 10 s; mend the row, or dataset.num_segments"),
         ("a.mp4,Bark,0,1,Train", r"expected split train, val, test or background, found 'Train'"),

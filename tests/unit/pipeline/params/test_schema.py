@@ -1,5 +1,6 @@
 """``params.yaml``: every fault is found before any work, all at once, each by its full key."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -238,6 +239,19 @@ def test_more_negatives_than_a_batch_can_hold_are_refused_unless_they_are_not_us
     ):
         load(changes)
     load({**changes, f"train.cpsp.{supervision}.vpsa.weight": 0.0})
+
+
+@pytest.mark.parametrize("supervision", ["full", "weak"])
+def test_more_negatives_than_a_batch_of_the_common_schedule_can_hold_are_refused(supervision, load):
+    key = f"train.cpsp.{supervision}.vpsa.num_negatives"
+    common = f"train.common.{supervision}"
+    changes = {"train.supervision": supervision, "train.recipe": "common", f"{common}.batch_size": 3, key: 3}
+    expected = f"fewer than a batch has clips, 3, or this loss is always 0, with the schedule of {common}"
+    with pytest.raises(ParamsError, match=re.escape(f"1 faulty key: {key}: expected {expected}, found 3")):
+        load(changes)
+    assert load({**changes, f"{common}.batch_size": 4}).train.settings.batch_size == 4
+    load({**changes, "train.recipe": "authors"})
+    load({**changes, "train.method": "psp"})
 
 
 def test_nested_settings_get_dotted_keys() -> None:

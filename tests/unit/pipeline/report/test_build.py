@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.params.overriding import override
 from pipeline.report import choice
 from pipeline.store.shards import load_ledger, save_ledger
 
@@ -60,6 +61,27 @@ class TestPage:
     def test_shows_the_parameters_by_their_keys(self, page):
         assert "cpsp.full.vpsa.margin 0.2" in page.text
         assert "num_resamples 2000" in page.text
+
+    def test_shows_the_common_schedule_by_its_own_keys(self, make_run, read_page):
+        run = make_run(has_media=False)
+        run.params = override(
+            run.params, {"train.recipe": "common", "train.common.full.num_epochs": 41}, subject="test"
+        )
+        text = read_page(run.build()).text
+        assert "common.full.num_epochs 41" in text
+        assert "cpsp.full.tau" in text
+        assert "cpsp.full.num_epochs" not in text
+
+    @pytest.mark.parametrize(
+        ("recipe", "kept"), [("authors", "the last validated"), ("common", "the best on validation")]
+    )
+    def test_says_which_epoch_was_kept(self, recipe, kept, make_run, read_page):
+        run = make_run(has_media=False)
+        changes = {"train.method": "ave_att", "train.supervision": "weak", "train.recipe": recipe}
+        run.params = override(run.params, changes, subject="test")
+        text = read_page(run.build()).text
+        assert f"Weights of epoch 3, {kept}." in text
+        assert f"whose weights were kept: {kept}." in text
 
     def test_does_not_depend_on_parameters_without_a_part_in_the_run(self, make_run):
         run = make_run(has_media=False)

@@ -156,6 +156,23 @@ def test_clips_without_times_join_weak_training_that_needs_no_shares(
     assert len(choose_splits(params.train, dataset).training) == expected
 
 
+@pytest.mark.parametrize(("method", "supervision"), [("cpsp", "full"), ("psp", "weak")])
+@pytest.mark.parametrize("untimed", [(), ("clip00", "clip01")])
+def test_clips_that_are_left_out_are_counted_in_the_log(
+    method: str,
+    supervision: str,
+    untimed: tuple[str, ...],
+    make_run: Callable,
+    make_params: Callable,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dataset = load(make_run(untimed=untimed), make_params())
+    with caplog.at_level("INFO", "pipeline.training.loop"):
+        choose_splits(make_params(**short(method, supervision)).train, dataset)
+    assert ("leaves out 2 clips without times" in caplog.text) == bool(untimed)
+    assert ("leaves out" in caplog.text) == bool(untimed)
+
+
 def test_clips_without_times_are_enough_for_weak_training_alone(make_run: Callable, make_params: Callable) -> None:
     to_train_on = load(make_run(), make_params()).train.clips.clip_ids
     dataset = load(make_run(untimed=to_train_on), make_params())
