@@ -39,6 +39,16 @@ class Selection:
         """
         return epoch >= self.first and (epoch - self.first) % self.every == 0
 
+    def describe_kept(self, num_epochs: int) -> str:
+        """Return in words which of `num_epochs` epochs is kept on validation.
+
+        >>> Selection(first=6).describe_kept(5)
+        'the last, as training ended before any could be chosen'
+        """
+        if num_epochs < self.first:
+            return "the last, as training ended before any could be chosen"
+        return "the last validated" if self.keeps_last else "the best on validation"
+
 
 @dataclass(frozen=True)
 class Recipe:

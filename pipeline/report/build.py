@@ -77,7 +77,7 @@ def _render(run: Run, explorer: Explorer, colour_of: Mapping[str, Colour]) -> st
         cards=CARDS,
         method=METHODS[run.params.train.method].label,
         rule=provenance.describe_rule(run.params.train),
-        kept_epoch=provenance.describe_kept_epoch(run.params.train),
+        kept_epoch=run.params.train.conduct.selection.describe_kept(run.params.train.settings.num_epochs),
         unscored=scores.list_unscored(run),
         explorer=explorer,
         colours=colour_of,

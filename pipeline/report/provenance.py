@@ -163,11 +163,6 @@ def describe_rule(train: TrainParams) -> str:
     return f"{rule}."
 
 
-def describe_kept_epoch(train: TrainParams) -> str:
-    """Return which epoch's weights were kept."""
-    return "the last validated" if train.conduct.selection.keeps_last else "the best on validation"
-
-
 def list_settings(params: Params) -> list[dict[str, Any]]:
     """Return the parameters that this run depends on, by section.
 

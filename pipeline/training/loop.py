@@ -322,7 +322,8 @@ class Run:
             save_checkpoint(output / name, *self.best[split])
         write_csv(output / "history.csv", list(self.history[0]), self.history)
         best = self.best["val"][0]
-        logger.info("best epoch on validation: %d, %.2f %% of segments", best.epoch, best.accuracy)
+        kept = self.conduct.selection.describe_kept(self.settings.num_epochs)
+        logger.info("kept epoch %d, %s: %.2f %% of segments there", best.epoch, kept, best.accuracy)
 
     def _resume(self) -> None:
         if not self._path.is_file():

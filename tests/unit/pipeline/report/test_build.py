@@ -73,12 +73,20 @@ class TestPage:
         assert "cpsp.full.num_epochs" not in text
 
     @pytest.mark.parametrize(
-        ("recipe", "kept"), [("authors", "the last validated"), ("common", "the best on validation")]
+        ("changes", "kept"),
+        [
+            ({"train.method": "ave_att"}, "the last validated"),
+            ({"train.method": "ave_att", "train.recipe": "common"}, "the best on validation"),
+            ({"train.method": "psp"}, "the best on validation"),
+            (
+                {"train.method": "psp", "train.psp.weak.num_epochs": 5},
+                "the last, as training ended before any could be chosen",
+            ),
+        ],
     )
-    def test_says_which_epoch_was_kept(self, recipe, kept, make_run, read_page):
+    def test_says_which_epoch_was_kept(self, changes, kept, make_run, read_page):
         run = make_run(has_media=False)
-        changes = {"train.method": "ave_att", "train.supervision": "weak", "train.recipe": recipe}
-        run.params = override(run.params, changes, subject="test")
+        run.params = override(run.params, {"train.supervision": "weak", **changes}, subject="test")
         text = read_page(run.build()).text
         assert f"Weights of epoch 3, {kept}." in text
         assert f"whose weights were kept: {kept}." in text
