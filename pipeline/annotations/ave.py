@@ -4,7 +4,8 @@
     ``Category&VideoID&Quality&Start&End``, seconds; the official archive starts with a header line, the copies
     that go with the released features do not.
 ``train_order.h5``, ``val_order.h5``, ``test_order.h5``
-    Data set ``order``: row numbers of ``Annotations.txt`` from 0, not counting the header.
+    Data set ``order``: row numbers of ``Annotations.txt`` from 0, not counting the header. The authors of AVE train in
+    this order, which goes from category to category as the rows do, but is drawn within each.
 ``trainSet.txt``, ``valSet.txt``, ``testSet.txt``
     Rows as in ``Annotations.txt``.
 
@@ -62,8 +63,9 @@ from pipeline.store.manifest import SPLITS, Clip
 def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracted") -> Annotations:
     """Read ``Annotations.txt`` and the split from `raw`, and hold the label files there to them.
 
-    A row's `clip_id` is its video id; further rows of the same video are ``<video_id>~2``, ``<video_id>~3``. Clips of
-    the split ``background`` follow: if `source` is ``released``, those of ``labels_noisy.h5``, without a path; if it is
+    A row's `clip_id` is its video id; further rows of the same video are ``<video_id>~2``, ``<video_id>~3``. Where
+    there are ``*_order.h5``, the clips of a split come in their order, as the code of AVE and PSP trains. Clips of the
+    split ``background`` follow: if `source` is ``released``, those of ``labels_noisy.h5``, without a path; if it is
     ``extracted``, the videos in ``raw/background``.
 
     Raises
@@ -86,9 +88,10 @@ def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracte
     truth, truth_name = _choose_truth(raw, parsed, labelled, params)
     shares = read_event_shares(raw, rows, categories)
 
-    clips, clip_ids = [], set()
+    clip_of_row: dict[int, Clip] = {}
+    clip_ids = set()
     num_rows_of_video: Counter[str] = Counter()
-    for row, events, share, split in zip(rows, truth, shares or repeat(None, len(rows)), splits, strict=True):
+    for place, (row, events, share) in enumerate(zip(rows, truth, shares or repeat(None, len(rows)), strict=True)):
         category, video_id = row.fields[:2]
         num_rows_of_video[video_id] += 1
         number = num_rows_of_video[video_id]
@@ -103,8 +106,10 @@ def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracte
                 )
             )
         clip_ids.add(clip_id)
-        if split is not None:
-            clips.append(Clip(clip_id, video_id, f"{folder}{video_id}.mp4", category, events, split, share))
+        if split := splits.get(place):
+            path_of_video = f"{folder}{video_id}.mp4"
+            clip_of_row[place] = Clip(clip_id, video_id, path_of_video, category, events, split, share)
+    clips = [clip_of_row[place] for place in _as_listed(splits)]
     if source == "released":
         clips += read_background(raw, rows, categories, params.num_segments)
     else:
@@ -113,7 +118,7 @@ def read_ave(params: DatasetParams, raw: Path, source: FeatureSource = "extracte
         clips=tuple(clips),
         categories=categories,
         num_rows=len(rows),
-        rows_without_split=tuple(row.text for row, split in zip(rows, splits, strict=True) if split is None),
+        rows_without_split=tuple(row.text for place, row in enumerate(rows) if place not in splits),
         qualities=dict(Counter(row.fields[2] for row in rows).most_common()),
         label_contradictions=tuple(
             text for name, events in labelled.items() for text in differences(name, events, parsed, rows)
@@ -185,8 +190,18 @@ def _check_rows(path: Path, rows: list[Row], params: DatasetParams) -> list[str]
     return events
 
 
-def _read_splits(raw: Path, rows: list[Row], *, remedy: str) -> list[str | None]:
-    """Return the split of each row, None where no split names it."""
+def _as_listed(splits: dict[int, str]) -> list[int]:
+    """Return the rows with those of each split in its order, at the places that its rows have in ``Annotations.txt``.
+
+    >>> _as_listed({2: "train", 0: "train", 1: "val"})
+    [2, 1, 0]
+    """
+    listed = {split: iter([row for row, of_row in splits.items() if of_row == split]) for split in SPLITS}
+    return [next(listed[splits[row]]) for row in sorted(splits)]
+
+
+def _read_splits(raw: Path, rows: list[Row], *, remedy: str) -> dict[int, str]:
+    """Return the split of each row that is in one, in the order of ``*_order.h5``, or of the rows without these."""
     order_paths = [raw / f"{split}_order.h5" for split in SPLITS]
     set_paths = [raw / f"{split}Set.txt" for split in SPLITS]
     found = {path for path in (*order_paths, *set_paths) if path.exists()}
@@ -204,10 +219,11 @@ def _read_splits(raw: Path, rows: list[Row], *, remedy: str) -> list[str | None]
     from_orders = _splits_from_orders(order_paths, rows) if orders else None
     from_sets = _splits_from_sets(set_paths, rows, remedy=remedy) if sets else None
     if from_orders is None:
-        return from_sets or []
+        return from_sets or {}
     if from_sets is None:
         return from_orders
-    for row, by_order, by_set in zip(rows, from_orders, from_sets, strict=True):
+    for place, row in enumerate(rows):
+        by_order, by_set = from_orders.get(place), from_sets.get(place)
         if by_order != by_set:
             raise AnnotationError(
                 explain(
@@ -220,13 +236,13 @@ def _read_splits(raw: Path, rows: list[Row], *, remedy: str) -> list[str | None]
     return from_orders
 
 
-def _splits_from_orders(paths: list[Path], rows: list[Row]) -> list[str | None]:
-    splits: list[str | None] = [None] * len(rows)
+def _splits_from_orders(paths: list[Path], rows: list[Row]) -> dict[int, str]:
+    splits: dict[int, str] = {}
     for split, path in zip(SPLITS, paths, strict=True):
         for place, number in enumerate(_read_order(path)):
             if not 0 <= number < len(rows):
                 found, expected = f"row {number}", f"row numbers from 0 to {len(rows) - 1}"
-            elif (other := splits[number]) is not None:
+            elif other := splits.get(number):
                 found, expected = f"row {number}, which is in {other} already", "every row in one split, once"
             else:
                 splits[number] = split
@@ -253,9 +269,9 @@ def _read_order(path: Path) -> list[int]:
     return [int(number) for number in order]
 
 
-def _splits_from_sets(paths: list[Path], rows: list[Row], *, remedy: str) -> list[str | None]:
+def _splits_from_sets(paths: list[Path], rows: list[Row], *, remedy: str) -> dict[int, str]:
     place = {row.fields: index for index, row in enumerate(rows)}
-    splits: list[str | None] = [None] * len(rows)
+    splits: dict[int, str] = {}
     for split, path in zip(SPLITS, paths, strict=True):
         faults = Faults(path)
         for row in read_rows(path, remedy=remedy):
@@ -267,7 +283,7 @@ def _splits_from_sets(paths: list[Path], rows: list[Row], *, remedy: str) -> lis
                     found=shorten(row.text),
                     remedy="use the files of one release",
                 )
-            elif (other := splits[index]) is not None:
+            elif other := splits.get(index):
                 faults.add(
                     row.line,
                     expected="every row in one split, once",
@@ -277,4 +293,4 @@ def _splits_from_sets(paths: list[Path], rows: list[Row], *, remedy: str) -> lis
             else:
                 splits[index] = split
         faults.raise_if_any()
-    return splits
+    return dict(sorted(splits.items()))

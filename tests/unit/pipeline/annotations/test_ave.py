@@ -14,7 +14,7 @@ ROWS = [
 
 
 def test_rows_become_clips_in_the_order_of_the_file(dataset_params, write_ave) -> None:
-    raw = write_ave(ROWS, orders=([3, 0], [1], [2]))
+    raw = write_ave(ROWS, orders=([0, 3], [1], [2]))
     annotations = read_ave(dataset_params(), raw)
     assert [tuple(vars(clip).values()) for clip in annotations.clips] == [
         ("aaa", "aaa", "videos/aaa.mp4", "Church bell", "1111111111", "train", 1.0),
@@ -34,6 +34,12 @@ def test_the_split_may_be_rows_or_row_numbers(dataset_params, write_ave) -> None
     by_rows = read_ave(dataset_params(), write_ave(ROWS, sets=([3, 0], [1], [2])))
     both = read_ave(dataset_params(), write_ave(ROWS, orders=([0, 3], [1], [2]), sets=([3, 0], [1], [2])))
     assert by_rows == both
+
+
+@pytest.mark.parametrize("sets", [None, ([0, 2, 3], [1], [])])
+def test_clips_of_a_split_come_in_the_order_of_its_row_numbers(dataset_params, write_ave, sets) -> None:
+    raw = write_ave(ROWS, orders=([3, 2, 0], [1], []), sets=sets)
+    assert [clip.clip_id for clip in read_ave(dataset_params(), raw).clips] == ["-c_", "bbb", "aaa~2", "aaa"]
 
 
 def test_a_header_line_shifts_no_row_number(dataset_params, write_ave) -> None:

@@ -101,7 +101,7 @@ def test_segment_labels_that_differ_are_noted_and_the_annotation_wins(dataset_pa
 
 @pytest.mark.parametrize("name", ["right_labels.h5", "right_label.h5", "labels.h5"])
 def test_released_segment_labels_win_where_they_are_asked_for(dataset_params, write_ave, write_labels, name) -> None:
-    raw = write_ave(ROWS, orders=([3, 0], [2], [1]))
+    raw = write_ave(ROWS, orders=([0, 3], [2], [1]))
     write_labels(raw, name, other_segments())
     by_row, released = read_ave(dataset_params(), raw), read_ave(dataset_params(labels="released"), raw)
     assert [clip.events for clip in released.clips] == ["1111111111", "0011000000", "0000001100", "1100000000"]

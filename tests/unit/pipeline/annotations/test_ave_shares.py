@@ -14,7 +14,7 @@ SHARES = np.array([[1, 0, 0, 0], [0, 0.4, 0, 0.6], [0.2, 0, 0, 0.8], [0, 0, 0, 1
 def test_the_shares_of_the_file_are_those_of_the_clips(
     dataset_params, write_ave, write_labels, data_set, dtype
 ) -> None:
-    raw = write_ave(ROWS, orders=([3, 0], [1], [2]))
+    raw = write_ave(ROWS, orders=([0, 3], [1], [2]))
     derived = read_ave(dataset_params(), raw)
     write_labels(raw, "prob_label.h5", SHARES.astype(dtype), data_set=data_set)
     annotations = read_ave(dataset_params(), raw)

@@ -1,6 +1,7 @@
 """The annotations of AVE as released."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,7 @@ from pipeline.annotations.reader import read_clips
 from pipeline.core.errors import AnnotationError
 from pipeline.core.files import sha256_of_file
 from pipeline.params.schema import DatasetParams
-from pipeline.store.manifest import SPLITS, Manifest
+from pipeline.store.manifest import SPLITS, Clip, Manifest
 
 PARAMS = DatasetParams(
     name="ave",
@@ -33,6 +34,16 @@ def prepared(real_ave: Path, tmp_path_factory) -> tuple[Manifest, dict]:
     output = tmp_path_factory.mktemp("prepared")
     manifest = prepare(PARAMS, real_ave, output)
     return manifest, json.loads((output / "audit.json").read_text(encoding="utf-8"))
+
+
+def clips_by_row(clips: Sequence[Clip], raw: Path) -> list[Clip]:
+    """Return the clips in the order of ``Annotations.txt``: those of a split stand in the order of its row numbers."""
+    by_row = {}
+    for split in SPLITS:
+        with h5py.File(raw / f"{split}_order.h5") as file:
+            order = file["order"][:].tolist()
+        by_row |= dict(zip(order, [clip for clip in clips if clip.split == split], strict=True))
+    return [by_row[row] for row in range(len(clips))]
 
 
 def test_every_row_is_a_clip_of_the_official_split(prepared) -> None:
@@ -67,7 +78,7 @@ def test_categories_equal_the_released_labels_row_for_row(prepared, real_ave: Pa
 def test_events_equal_the_annotated_whole_seconds(prepared, real_ave: Path) -> None:
     manifest, _ = prepared
     lines = (real_ave / "Annotations.txt").read_text(encoding="utf-8").splitlines()
-    for clip, line in zip(manifest.clips, lines, strict=True):
+    for clip, line in zip(clips_by_row(manifest.clips, real_ave), lines, strict=True):
         category, video_id, _, start, end = line.split("&")
         assert (clip.category, clip.video_id) == (category, video_id)
         assert clip.events == "0" * int(start) + "1" * (int(end) - int(start)) + "0" * (10 - int(end))
@@ -132,7 +143,8 @@ def test_released_labels_and_shares_are_held_to_the_real_rows(prepared, real_ave
     for name in ("Annotations.txt", *(f"{split}_order.h5" for split in SPLITS)):
         (tmp_path / name).write_bytes((real_ave / name).read_bytes())
     labels = np.zeros((4143, 10, 29))
-    for row, clip in enumerate(manifest.clips):
+    annotated = clips_by_row(manifest.clips, real_ave)
+    for row, clip in enumerate(annotated):
         labels[row, clip.event_mask(), manifest.categories.index(clip.category)] = 1
     labels[:, :, -1] = 1 - labels.sum(axis=2)
     with h5py.File(tmp_path / "prob_label.h5", "w") as file:
@@ -142,10 +154,10 @@ def test_released_labels_and_shares_are_held_to_the_real_rows(prepared, real_ave
     with h5py.File(tmp_path / "right_labels.h5", "w") as file:
         file["avadataset"] = labels
     annotations = read_clips(PARAMS.model_copy(update={"labels": "released"}), tmp_path)
-    differing = [row for row in range(4143) if annotations.clips[row].events != manifest.clips[row].events]
-    assert differing == [4000]
-    assert annotations.clips[4000].events == "0" * 10
-    assert annotations.num_contradicting_segments == manifest.clips[4000].events.count("1")
+    labelled = clips_by_row(annotations.clips, real_ave)
+    assert [row for row in range(4143) if labelled[row].events != annotated[row].events] == [4000]
+    assert labelled[4000].events == "0" * 10
+    assert annotations.num_contradicting_segments == annotated[4000].events.count("1")
     assert [clip.event_share for clip in annotations.clips] == pytest.approx([c.event_share for c in manifest.clips])
 
 
