@@ -90,7 +90,9 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, epochs_before: int) -> list[
 def test_every_method_and_supervision_trains_on_its_own_losses(
     method: str, supervision: str, make_run: Callable, make_params: Callable, tmp_path: Path
 ) -> None:
-    params = make_params(**fast(method, supervision), **{f"train.{method}.{supervision}.learning_rate": 0.0003})
+    block = f"train.{method}.{supervision}"
+    # One step an epoch: AVE's milestones are steps.
+    params = make_params(**fast(method, supervision), **{f"{block}.learning_rate": 0.0003, f"{block}.batch_size": 16})
     train(params.train, load(make_run(), params), tmp_path / "out", CPU)
     rows = history(tmp_path / "out")
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
