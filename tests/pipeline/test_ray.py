@@ -224,6 +224,7 @@ def test_what_runs_ends_with_the_run(is_interrupted, joined, stream, tmp_path):
 
     running = stream(slow="video00", num_others=NUM_VIDEOS, num_nodes=2)
     if is_interrupted:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
         Thread(target=interrupt, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             list(running)
