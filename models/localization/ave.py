@@ -21,7 +21,7 @@ from torch import nn
 
 from models.localization.answers import SegmentLocalization
 from models.localization.attention import AudioGuidedAttention
-from models.localization.heads import SegmentHead
+from models.localization.heads import in_full_precision, segment_head
 from models.localization.initialisation import init_as_released
 from models.localization.released import inside
 from models.localization.residual_fusion import ResidualFusion
@@ -110,7 +110,7 @@ class AVEAttentionNet(_AVENet):
     ) -> None:
         super().__init__(visual_channels=visual_channels, audio_features=audio_features, num_positions=num_positions)
         self.hidden = nn.Linear(512, _HIDDEN_FEATURES)
-        self.head = SegmentHead(num_features=_HIDDEN_FEATURES, num_categories=num_categories)
+        self.head = segment_head(num_features=_HIDDEN_FEATURES, num_categories=num_categories)
         init_as_released(self)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> AVEAttentionLocalization:
@@ -125,7 +125,7 @@ class AVEAttentionNet(_AVENet):
         visual_sequence, audio_sequence = self.temporal(attended_visual, audio)
         fusion = torch.relu(torch.cat([audio_sequence, visual_sequence], dim=-1))
         hidden = torch.relu(self.hidden(fusion))
-        segment_logits = self.head(hidden)
+        segment_logits = in_full_precision(self.head, hidden)
         return AVEAttentionLocalization(
             segment_logits=segment_logits,
             clip_probabilities=_pool(segment_logits),
@@ -175,7 +175,7 @@ class AVEResidualNet(_AVENet):
     ) -> None:
         super().__init__(visual_channels=visual_channels, audio_features=audio_features, num_positions=num_positions)
         self.fusion = ResidualFusion(num_features=256)
-        self.head = SegmentHead(num_features=256, num_categories=num_categories)
+        self.head = segment_head(num_features=256, num_categories=num_categories)
         init_as_released(self)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> AVELocalization:
@@ -189,7 +189,7 @@ class AVEResidualNet(_AVENet):
         attended_visual, attention = self.attention(visual, audio)
         visual_sequence, audio_sequence = self.temporal(attended_visual, audio)
         fusion = self.fusion(visual_sequence, audio_sequence)
-        segment_logits = self.head(fusion)
+        segment_logits = in_full_precision(self.head, fusion)
         return AVELocalization(
             segment_logits=segment_logits,
             clip_probabilities=_pool(segment_logits),

@@ -79,8 +79,10 @@ def in_full_precision(layer: nn.Module, features: torch.Tensor) -> torch.Tensor:
         return answers
 
 
-class SegmentHead(nn.Linear):
-    """Class of each segment, background last, linear in its features.
+def segment_head(*, num_features: int, num_categories: int, bias: bool = True) -> nn.Linear:
+    """Return the layer from D features of a segment to its C + 1 classes, background last.
+
+    It is applied :func:`in_full_precision`, as the other heads are.
 
     Parameters
     ----------
@@ -96,16 +98,8 @@ class SegmentHead(nn.Linear):
     ValueError
         If there is no category.
     """
-
-    def __init__(self, *, num_features: int, num_categories: int, bias: bool = True) -> None:
-        _require_categories(num_categories)
-        super().__init__(num_features, num_categories + 1, bias=bias)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Judge features (B, T, D); the logits have shape (B, T, C + 1)."""
-        # As the other heads: all digits, also under autocast.
-        with torch.autocast(features.device.type, enabled=False):
-            return super().forward(features.to(self.weight.dtype))
+    _require_categories(num_categories)
+    return nn.Linear(num_features, num_categories + 1, bias=bias)
 
 
 def weak_clip_probabilities(event_logits: torch.Tensor, category_logits: torch.Tensor) -> torch.Tensor:

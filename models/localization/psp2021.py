@@ -23,7 +23,7 @@ from torch import nn
 
 from models.localization.answers import SegmentLocalization
 from models.localization.attention import AudioGuidedAttention
-from models.localization.heads import SegmentHead
+from models.localization.heads import in_full_precision, segment_head
 from models.localization.initialisation import init_as_released
 from models.localization.propagation import PlainPropagation, PositiveSamplePropagation, Propagation
 from models.localization.psp import cosine, projection
@@ -148,7 +148,7 @@ class PSP2021FullNet(nn.Module):
         self.temporal = TemporalEncoder(visual_features=128, audio_features=128, hidden_features=128)
         self.propagation = PositiveSamplePropagation(num_features=256, tau=tau, dropout=dropout)
         self.hidden = nn.Linear(256, _HIDDEN_FEATURES, bias=False)
-        self.head = SegmentHead(num_features=_HIDDEN_FEATURES, num_categories=num_categories, bias=False)
+        self.head = segment_head(num_features=_HIDDEN_FEATURES, num_categories=num_categories, bias=False)
         init_as_released(self)
 
     def forward(self, visual: torch.Tensor, audio: torch.Tensor) -> PSP2021FullLocalization:
@@ -165,7 +165,7 @@ class PSP2021FullNet(nn.Module):
         projected_visual = self.visual_projection(attended_visual)
         visual_sequence, audio_sequence = self.temporal(projected_visual, projected_audio)
         propagation: Propagation = self.propagation(visual_sequence, audio_sequence)
-        segment_logits = self.head(torch.relu(self.hidden(propagation.fusion)))
+        segment_logits = in_full_precision(self.head, torch.relu(self.hidden(propagation.fusion)))
         return PSP2021FullLocalization(
             segment_logits=segment_logits,
             clip_probabilities=torch.softmax(segment_logits.mean(dim=1), dim=-1),
@@ -238,7 +238,7 @@ class PSP2021WeakNet(nn.Module):
         self.temporal = TemporalEncoder(visual_features=128, audio_features=audio_features, hidden_features=128)
         self.propagation = PlainPropagation(num_features=256, tau=tau, dropout=dropout)
         self.hidden = nn.Linear(256, _HIDDEN_FEATURES, bias=False)
-        self.head = SegmentHead(num_features=_HIDDEN_FEATURES, num_categories=num_categories, bias=False)
+        self.head = segment_head(num_features=_HIDDEN_FEATURES, num_categories=num_categories, bias=False)
         self.weighting = nn.Linear(num_categories + 1, 1, bias=False)
         init_as_released(self)
 
@@ -254,8 +254,8 @@ class PSP2021WeakNet(nn.Module):
         projected_visual = self.visual_projection(attended_visual)
         visual_sequence, audio_sequence = self.temporal(projected_visual, audio)
         propagation: Propagation = self.propagation(visual_sequence, audio_sequence)
-        logits = self.head(torch.relu(self.hidden(propagation.fusion)))
-        weights = self._weigh(logits)
+        logits = in_full_precision(self.head, torch.relu(self.hidden(propagation.fusion)))
+        weights = torch.sigmoid(torch.relu(in_full_precision(self.weighting, logits))).squeeze(-1)
         segment_logits = weights.unsqueeze(-1) * logits
         return PSP2021WeakLocalization(
             segment_logits=segment_logits,
@@ -270,8 +270,3 @@ class PSP2021WeakNet(nn.Module):
             audio_sequence=audio_sequence,
             propagation=propagation,
         )
-
-    def _weigh(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the weight (B, T) of segments with these logits (B, T, K), all digits kept as in the head."""
-        with torch.autocast(logits.device.type, enabled=False):
-            return torch.sigmoid(torch.relu(self.weighting(logits))).squeeze(-1)
