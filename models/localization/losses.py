@@ -110,7 +110,8 @@ def weak_category_loss(clip_probabilities: torch.Tensor, categories: torch.Tenso
     clip_probabilities : torch.Tensor, shape (B, C)
         Prediction of the weak head.
     categories : torch.Tensor, shape (B,)
-        True categories; clips marked :data:`IGNORED` do not count, the y of a :data:`BACKGROUND_CLIP` is 0.
+        True classes; clips marked :data:`IGNORED` do not count, the y of a :data:`BACKGROUND_CLIP`, and of a class
+        beyond the last, is 0.
 
     Raises
     ------

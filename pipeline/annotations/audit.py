@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
+from pipeline.annotations.ave_shares import SHARE_TOLERANCE
 from pipeline.annotations.rules import Annotations
 from pipeline.store.manifest import BACKGROUND, SPLITS, Clip, Manifest, VideoFile
 
 MAX_ITEMS = 100
 MAX_ITEMS_IN_TEXT = 10
-SHARE_TOLERANCE = 1e-3  # float16 is off by less
 MAX_COMPARED_CLIPS = 100  # of one content: thousands of copies of a placeholder would be millions of pairs
 
 

@@ -15,7 +15,7 @@ from pipeline.core.errors import AnnotationError, explain, shorten
 
 EVENT_SHARES = "prob_label.h5"
 
-TOLERANCE = 1e-3
+SHARE_TOLERANCE = 1e-3
 """Of a sum of shares, and of a share that should be zero: float16 is off by less."""
 
 
@@ -70,8 +70,8 @@ def _fault(shares: np.ndarray, class_: int, names: Sequence[str]) -> str | None:
         return f"{shares[wrong]:g} of {names[wrong]}"
     others = shares.copy()
     others[[class_, -1]] = 0
-    if others.max() > TOLERANCE:
+    if others.max() > SHARE_TOLERANCE:
         return f"{others.max():g} of {names[int(others.argmax())]}"
-    if abs(shares.sum() - 1) > TOLERANCE:
+    if abs(shares.sum() - 1) > SHARE_TOLERANCE:
         return f"the sum {shares.sum():g}"
     return None

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from avel_testing.methods import EVERY_TRAINING
 from pipeline.methods.registry import METHODS
 from pipeline.methods.settings import ScheduleParams, Supervision
 from pipeline.params.schema import Params, load_params
@@ -111,10 +112,7 @@ def test_a_data_set_of_ones_own_differs_from_ave_in_format_labels_and_sampling_a
     assert (own.audio, own.train, own.evaluate) == (ave.audio, ave.train, ave.evaluate)
 
 
-@pytest.mark.parametrize(
-    ("method", "supervision"),
-    [(name, supervision) for name, method in METHODS.items() for supervision in method.supervisions],
-)
+@EVERY_TRAINING
 def test_ave_trains_every_method_as_published_but_for_the_form_of_spsa(
     ave: Params, method: str, supervision: Supervision
 ) -> None:

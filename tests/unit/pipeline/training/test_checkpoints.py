@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from avel_testing.methods import EVERY_TRAINING
 from pipeline.core.errors import CheckpointError
-from pipeline.methods.registry import METHODS
 from pipeline.methods.settings import Supervision
 from pipeline.training.checkpoints import Checkpoint, build_network, load_checkpoint, save_checkpoint
 
@@ -41,10 +41,7 @@ def test_weights_come_back_with_their_description(tmp_path: Path) -> None:
         assert torch.equal(loaded.state_dict()[name], tensor)
 
 
-@pytest.mark.parametrize(
-    ("method", "supervision"),
-    [(name, supervision) for name, method in METHODS.items() for supervision in method.supervisions],
-)
+@EVERY_TRAINING
 def test_every_method_comes_back_as_it_was(
     method: str, supervision: Supervision, make_params: Callable, tmp_path: Path
 ) -> None:

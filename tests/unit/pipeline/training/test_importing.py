@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
+from avel_testing.methods import EVERY_TRAINING
 from pipeline.cli import app
 from pipeline.core.errors import CheckpointError, ParamsError, WeightsError
-from pipeline.methods.registry import METHODS
 from pipeline.params.schema import load_params
 from pipeline.training.checkpoints import Checkpoint, build_network, load_checkpoint, new_checkpoint
 from pipeline.training.dataset import load_dataset
@@ -56,10 +56,7 @@ def released_state(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("method", "supervision"),
-    [(name, supervision) for name, method in METHODS.items() for supervision in method.supervisions],
-)
+@EVERY_TRAINING
 def test_a_released_checkpoint_becomes_ours_and_is_scored(method: str, supervision: str, at_work: Path) -> None:
     state = released_state(method, supervision, at_work)
     torch.save({**state, "module.align_v.weight": torch.zeros(3, 4).double()}, at_work / "model.pth.tar")

@@ -15,10 +15,10 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from avel_testing.methods import EVERY_TRAINING
 from models.localization.losses import BACKGROUND_CLIP
 from models.localization.psp import PSPNet
 from pipeline.core.errors import TrainingError
-from pipeline.methods.registry import METHODS
 from pipeline.params.schema import Params
 from pipeline.training import loading
 from pipeline.training import loop as training
@@ -27,10 +27,6 @@ from pipeline.training.dataset import Dataset, LabelledClips, load_dataset
 from pipeline.training.loop import Run, choose_splits, train
 from pipeline.training.terms import terms_of
 
-EVERY = pytest.mark.parametrize(
-    ("method", "supervision"),
-    [(name, supervision) for name, method in METHODS.items() for supervision in method.supervisions],
-)
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -86,7 +82,7 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, epochs_before: int) -> list[
 
 
 @pytest.mark.slow
-@EVERY
+@EVERY_TRAINING
 def test_every_method_and_supervision_trains_on_its_own_losses(
     method: str, supervision: str, make_run: Callable, make_params: Callable, tmp_path: Path
 ) -> None:
@@ -462,7 +458,7 @@ def test_bfloat16_computes_in_it_and_keeps_float32_weights(
 
 
 @pytest.mark.gpu
-@EVERY
+@EVERY_TRAINING
 def test_a_gpu_gives_the_same_bytes_twice_and_after_an_interruption(
     method: str,
     supervision: str,

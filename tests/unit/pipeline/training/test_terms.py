@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from avel_testing.methods import EVERY_TRAINING
 from models.localization.answers import GatedLocalization, SegmentLocalization
 from models.localization.losses import BACKGROUND_CLIP
 from pipeline.core.fingerprints import import_closure
@@ -45,10 +46,6 @@ TERMS = {
     ("cmbs", "weak"): {"category"},
     ("cacenet", "full"): {"relevance", "gate", "category", "class_scores", "foreground"},
 }
-EVERY = pytest.mark.parametrize(
-    ("method", "supervision"),
-    [(name, supervision) for name, method in METHODS.items() for supervision in method.supervisions],
-)
 SHARES = torch.tensor([0.5, 1.0, 0.25, 0.5, 0.75, 0.5], dtype=torch.float64)
 
 
@@ -92,7 +89,7 @@ def test_the_params_know_every_method_and_no_other(make_params: Callable) -> Non
     assert pickle.loads(pickle.dumps(make_params().train)) == make_params().train
 
 
-@EVERY
+@EVERY_TRAINING
 def test_what_a_method_says_of_itself_fits_together(method: str, supervision: str) -> None:
     chosen = METHODS[method]
     assert set(chosen.terms[supervision]) <= TERMS_BY_NAME.keys()
@@ -108,14 +105,14 @@ def test_a_method_descends_its_own_terms(method: str, supervision: str, losses_o
     assert torch.isfinite(losses.total)
 
 
-@EVERY
+@EVERY_TRAINING
 def test_every_parameter_learns(method: str, supervision: str, losses_of: Callable) -> None:
     gradient: dict[str, torch.Tensor] = {}
     losses_of(method, supervision, gradient=gradient)
     assert [name for name, value in gradient.items() if value is None or not value.any()] == []
 
 
-@EVERY
+@EVERY_TRAINING
 def test_what_shapes_a_network_can_be_written_as_json(method: str, supervision: str, make_params: Callable) -> None:
     train = make_params(**{"train.method": method, "train.supervision": supervision}).train
     settings = train.settings.network_settings(train.conduct)
@@ -236,7 +233,7 @@ ODD = {
 }
 
 
-@EVERY
+@EVERY_TRAINING
 @pytest.mark.parametrize("batch", ODD)
 def test_odd_batches_have_a_finite_loss_and_gradient(
     method: str, supervision: str, batch: str, losses_of: Callable
@@ -278,7 +275,7 @@ def test_background_clips_push_every_category_down_and_are_never_compared(losses
     torch.testing.assert_close(losses_of("cpsp", "weak", categories=mixed).terms["vpsa"], absent)
 
 
-@EVERY
+@EVERY_TRAINING
 @pytest.mark.parametrize("channels", [512, 1024])
 def test_a_network_takes_the_maps_of_vgg_and_of_resnet(
     method: str, supervision: str, channels: int, make_params: Callable
