@@ -17,7 +17,7 @@ from pipeline.core.version import __version__
 from pipeline.methods.recipe import RecipeName
 from pipeline.methods.settings import Supervision
 from pipeline.params.overriding import override
-from pipeline.params.schema import MethodName, load_params
+from pipeline.params.schema import load_params
 from pipeline.store.ledger import count_covered, describe_in_full, summarise_ledger
 from pipeline.store.manifest import load_manifest, load_videos
 from pipeline.store.shards import load_ledger
@@ -207,9 +207,7 @@ def import_features(
 @app.command()
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(help="A state dict in the authors' format (.pth, .pt, .tar).")],
-    method: Annotated[
-        MethodName | None, typer.Option(help="Its method; if not given, train.method of params.yaml.")
-    ] = None,
+    method: Annotated[str | None, typer.Option(help="Its method; if not given, train.method of params.yaml.")] = None,
     supervision: Annotated[Supervision | None, typer.Option(help="Likewise its supervision.")] = None,
     recipe: Annotated[
         RecipeName | None,

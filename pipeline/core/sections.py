@@ -3,7 +3,7 @@
 Files are read as YAML 1.2, as DVC does (under YAML 1.1 ``on`` would be a truth value and ``1e-05`` a text).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -37,9 +37,13 @@ S = TypeVar("S", bound=Section)
 
 
 def load_section(
-    path: Path, schema: type[S], *, expected: str = "a YAML file", remedy: str = "mend or restore it"
+    path: Path,
+    schema: type[S] | Callable[[Mapping[str, Any]], type[S]],
+    *,
+    expected: str = "a YAML file",
+    remedy: str = "mend or restore it",
 ) -> S:
-    """Read a YAML 1.2 file and validate it as `schema`.
+    """Read a YAML 1.2 file and validate it as `schema`, or as what `schema` says of its content.
 
     Raises
     ------
@@ -57,8 +61,9 @@ def load_section(
     if not isinstance(content, dict):
         found = type(content).__name__
         raise ParamsError(explain(path, expected="sections such as `train:`", found=found, remedy=remedy))
+    chosen: type[S] = schema if isinstance(schema, type) else schema(content)
     try:
-        return schema.model_validate(content)
+        return chosen.model_validate(content)
     except ValidationError as error:
         raise ParamsError(describe_faults(path, error)) from error
 

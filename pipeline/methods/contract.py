@@ -12,7 +12,7 @@ from typing import Literal
 from pipeline.core.references import module_of
 from pipeline.core.sections import Section
 from pipeline.methods.recipe import COMMON, Recipe, RecipeName
-from pipeline.methods.settings import CPSP_RELEASE, Schedule, ScheduleParams, Supervision
+from pipeline.methods.settings import CPSP_RELEASE, Schedule, ScheduleParams, Supervision, Task
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,10 @@ class Method:
         Settings by supervision, of the authors' release, or of the release whose table lists the method.
     recipes : mapping of str to Recipe, optional
         The authors' conduct of training by supervision, where it is another than that of the CPSP release.
-    rule : {"gated", "per_segment"}, optional
-        How labels follow from its networks' answers, see :mod:`pipeline.metrics.localization`.
+    task : {"localization", "parsing"}, optional
+    rule : {"gated", "per_segment", "own_gate", "global_gate"}, optional
+        How labels follow from its networks' answers, see :mod:`pipeline.metrics.localization` for the first two, of
+        localization, and :mod:`pipeline.metrics.parsing` for the others.
     """
 
     label: str
@@ -45,7 +47,8 @@ class Method:
     terms: Mapping[Supervision, tuple[str, ...]]
     published: Mapping[Supervision, ScheduleParams]
     recipes: Mapping[Supervision, Recipe] = field(default_factory=dict)
-    rule: Literal["gated", "per_segment"] = "gated"
+    task: Task = "localization"
+    rule: Literal["gated", "per_segment", "own_gate", "global_gate"] = "gated"
 
     @property
     def supervisions(self) -> tuple[Supervision, ...]:
@@ -68,7 +71,7 @@ class Method:
     def has_own_recipe(self, supervision: Supervision) -> bool:
         """Tell whether the authors' recipe is another than the common one, in its conduct or its schedule."""
         schedule = self.published[supervision].model_dump(include=set(Schedule.model_fields))
-        return self.recipe(supervision, "authors") != COMMON or schedule != CPSP_RELEASE[supervision]
+        return self.recipe(supervision, "authors") != COMMON or schedule != CPSP_RELEASE[self.task][supervision]
 
 
 def both(reference: str) -> dict[Supervision, str]:

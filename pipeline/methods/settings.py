@@ -9,6 +9,9 @@ from pipeline.methods.recipe import Recipe
 
 Supervision = Literal["full", "weak"]
 
+Task = Literal["localization", "parsing"]
+"""Localization: the one event of a clip that is seen and heard. Parsing: all that are seen, heard, or both."""
+
 
 class Schedule(Section):
     """The schedule of the optimiser; `milestones` are epochs, or steps, after which the learning rate falls."""
@@ -95,6 +98,30 @@ class VpsaParams(Section):
     eta: Annotated[float, Field(ge=0.001)]  # below, the loss leaves the range of float32
 
 
+class ParsingVpsaParams(Section):
+    """L_vpsa between clips of several categories each, InfoNCE; `form`: what a row without negatives leaves out."""
+
+    weight: NonNegative
+    form: Literal["intended", "released"]  # that row alone, or the term of the whole batch
+    ratio: Annotated[float, Field(gt=0, le=1)]
+    eta: Annotated[float, Field(ge=0.02)]  # below, exp(1 / eta) leaves the range of float32
+
+
+class SynchronyParams(Section):
+    """The contrast of each segment's sound with the pictures of all segments of its clip."""
+
+    weight: NonNegative
+    temperature: Annotated[float, Field(ge=0.02)]
+    smoothing: Annotated[float, Field(ge=0, lt=1)]
+
+
+class TaggedParams(ScheduleParams):
+    """The settings of a method that learns from the tags of clips, which each modality sees more or less smoothed."""
+
+    audio_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    visual_smoothing: Annotated[float, Field(ge=0, lt=1)]
+
+
 class NceParams(Section):
     """The label-free contrast between the modalities of SSPSP."""
 
@@ -111,5 +138,16 @@ CPSP_RELEASE_FULL: dict[str, Any] = {
     "max_gradient_norm": 0.1,
 }
 CPSP_RELEASE_WEAK: dict[str, Any] = {**CPSP_RELEASE_FULL, "milestones": [5, 20, 40]}
-CPSP_RELEASE: dict[Supervision, dict[str, Any]] = {"full": CPSP_RELEASE_FULL, "weak": CPSP_RELEASE_WEAK}
-"""The schedules that the CPSP release trains the methods of its table with."""
+CPSP_RELEASE_PARSING: dict[str, Any] = {
+    "batch_size": 16,
+    "num_epochs": 12,
+    "learning_rate": 0.0003,
+    "milestones": [10],
+    "learning_rate_factor": 0.1,
+    "max_gradient_norm": None,
+}
+CPSP_RELEASE: dict[Task, dict[Supervision, dict[str, Any]]] = {
+    "localization": {"full": CPSP_RELEASE_FULL, "weak": CPSP_RELEASE_WEAK},
+    "parsing": {"weak": CPSP_RELEASE_PARSING},
+}
+"""The schedules that the CPSP release trains the methods of its tables with."""

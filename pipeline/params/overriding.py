@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pipeline.core.errors import ParamsError, explain
 from pipeline.core.sections import describe_faults
-from pipeline.params.schema import Params
+from pipeline.params.schema import Params, params_of_task
 
 
 def override(params: Params, changes: Mapping[str, object], *, subject: str) -> Params:
@@ -43,6 +43,6 @@ def override(params: Params, changes: Mapping[str, object], *, subject: str) -> 
             )
         place[last] = value
     try:
-        return Params.model_validate(content)
+        return params_of_task(content).model_validate(content)
     except ValidationError as error:
         raise ParamsError(describe_faults(subject, error)) from error

@@ -3,8 +3,9 @@
 A stage calls :func:`load_params` and passes plain values on; no other module opens the file.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
 
@@ -23,22 +24,27 @@ from pipeline.core.sections import (
     load_section,
 )
 from pipeline.methods.recipe import Recipe, RecipeName
-from pipeline.methods.registry import METHODS
-from pipeline.methods.settings import Schedule, ScheduleParams, Supervision
+from pipeline.methods.registry import METHODS, methods_of
+from pipeline.methods.settings import Schedule, ScheduleParams, Supervision, Task
 
 if TYPE_CHECKING:
     BackboneName = str
-    MethodName = str
 else:
     BackboneName = Literal[tuple(BACKBONES)]
-    MethodName = Literal[tuple(METHODS)]
+
+FORMATS: Mapping[Task, tuple[str, ...]] = {
+    "localization": ("synthetic", "ave", "vggsound_avel", "csv"),
+    "parsing": ("synthetic", "llp", "csv"),
+}
+"""The formats of annotations that have the labels of a task."""
 
 
 class DatasetParams(Section):
     """The data set, how its annotations are read, and how its clips are cut."""
 
     name: FolderName
-    format: Literal["synthetic", "ave", "vggsound_avel", "csv"]
+    task: Task
+    format: Literal["synthetic", "ave", "vggsound_avel", "llp", "csv"]
     videos: Annotated[str, Field(min_length=1)]
     split: Literal["official", "leak_free"]
     ambiguous_videos: Literal["largest", "error"]
@@ -47,6 +53,13 @@ class DatasetParams(Section):
     num_segments: Count
     segment_seconds: Annotated[float, Field(ge=0.96)]  # VGGish hears the first 0.96 s of a segment
     min_coverage: Fraction
+
+    @model_validator(mode="after")
+    def _format_has_the_labels_of_the_task(self) -> Self:
+        if self.format not in FORMATS[self.task]:
+            expected = f"{' | '.join(FORMATS[self.task])} where dataset.task is {self.task}"
+            raise contradiction(("format",), expected=expected, found=self.format)
+        return self
 
     @model_validator(mode="after")
     def _released_labels_are_of_ave(self) -> Self:
@@ -73,8 +86,17 @@ class ExtractParams(Section):
     shard_size: Count
 
 
+class MotionParams(Section):
+    """A second visual stream, of a network that sees all frames of a segment at once (LLP: R(2+1)D-18)."""
+
+    backbone: BackboneName
+    weights: Annotated[str, Field(min_length=1)]
+    weights_sha256: Sha256 | None
+    weights_seed: Seed
+
+
 class VisualParams(Section):
-    """The recipe of the visual features."""
+    """The recipe of the visual features; `motion` is a second stream of the same frames, or None."""
 
     backbone: BackboneName
     weights: Annotated[str, Field(min_length=1)]
@@ -83,6 +105,7 @@ class VisualParams(Section):
     sampling: Literal["frames", "time"]
     frames_per_segment: Count
     combine: Literal["mean", "stack"]
+    motion: MotionParams | None
     precision: Literal["float32", "bfloat16", "float16"]
     storage: Literal["float16", "float32"]
     max_failed_fraction: Fraction
@@ -123,10 +146,16 @@ class CommonParams(Section):
     weak: Schedule
 
 
-class _TrainParams(Section):
-    """The method, its supervision and recipe, and the settings of every method under either supervision."""
+class ParsingCommonParams(Section):
+    """The schedule that the common recipe has for every method of parsing, which knows tags alone."""
 
-    method: MethodName
+    weak: Schedule
+
+
+class TrainParams(Section):
+    """The method, its supervision and recipe; a subclass per task adds the settings of every method of the task."""
+
+    method: str
     supervision: Supervision
     recipe: RecipeName
     initialisation: Literal["released", "xavier"]
@@ -136,7 +165,7 @@ class _TrainParams(Section):
     precision: Literal["float32", "bfloat16", "float64"]
     cache: Literal["auto", "gpu", "ram", "stream"]
     weak: WeakParams
-    common: CommonParams
+    common: CommonParams | ParsingCommonParams
 
     @model_validator(mode="after")
     def _method_has_the_supervision(self) -> Self:
@@ -182,16 +211,22 @@ class _TrainParams(Section):
         return METHODS[self.method].recipe(self.supervision, self.recipe)
 
 
-if TYPE_CHECKING:
-    TrainParams = _TrainParams
-else:
-    TrainParams = create_model(
-        "TrainParams",
-        __base__=_TrainParams,
+def _train_params(task: Task, common: type[Section]) -> type[TrainParams]:
+    """Return the section `train` of a task: with the names of its methods, and a block of each."""
+    methods = methods_of(task)
+    blocks: dict[str, Any] = {name: (method.settings, ...) for name, method in methods.items()}
+    fields: dict[str, Any] = {"method": (Literal[tuple(methods)], ...), "common": (common, ...), **blocks}
+    return create_model(
+        f"{task.capitalize()}TrainParams",
+        __base__=TrainParams,
         __module__=__name__,
-        __doc__=_TrainParams.__doc__,
-        **{name: (method.settings, ...) for name, method in METHODS.items()},
+        __doc__=TrainParams.__doc__,
+        **fields,
     )
+
+
+LocalizationTrainParams = _train_params("localization", CommonParams)
+ParsingTrainParams = _train_params("parsing", ParsingCommonParams)
 
 
 class EvaluateParams(Section):
@@ -200,6 +235,12 @@ class EvaluateParams(Section):
     num_resamples: Count
     confidence: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
+
+
+class ParsingEvaluateParams(EvaluateParams):
+    """The intervals, and which prediction about the clip gates its segments: see :mod:`pipeline.metrics.parsing`."""
+
+    gate: Literal["authors", "global", "own"]
 
 
 class ReportParams(Section):
@@ -224,7 +265,7 @@ class TablesParams(Section):
 
 
 class Params(Section):
-    """The whole of ``params.yaml``."""
+    """The whole of ``params.yaml``; a subclass per task has the methods of that task."""
 
     dataset: DatasetParams
     features: FeaturesParams
@@ -245,6 +286,30 @@ class Params(Section):
         return self
 
 
+class LocalizationParams(Params):
+    """The whole of ``params.yaml`` where ``dataset.task`` is localization."""
+
+    train: LocalizationTrainParams  # type: ignore[valid-type]
+
+
+class ParsingParams(Params):
+    """The whole of ``params.yaml`` where ``dataset.task`` is parsing."""
+
+    train: ParsingTrainParams  # type: ignore[valid-type]
+    evaluate: ParsingEvaluateParams
+
+
+def params_of_task(content: Mapping[str, Any]) -> type[Params]:
+    """Return the class that the content of a ``params.yaml`` is validated by: that of the task it names.
+
+    >>> params_of_task({"dataset": {"task": "parsing"}}).__name__
+    'ParsingParams'
+    """
+    dataset = content.get("dataset")
+    is_parsing = isinstance(dataset, Mapping) and dataset.get("task") == "parsing"
+    return ParsingParams if is_parsing else LocalizationParams
+
+
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and validate `path`.
 
@@ -254,4 +319,4 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         As :func:`pipeline.core.sections.load_section`.
     """
     remedy = "run from the repository's root, or write it with `python -m pipeline use synthetic`"
-    return load_section(path, Params, expected="the parameters", remedy=remedy)
+    return load_section(path, params_of_task, expected="the parameters", remedy=remedy)

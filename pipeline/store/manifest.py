@@ -12,8 +12,11 @@ of a clip's segments with the event, 0 to 1; it is empty for such a clip.
 
 A clip known to be background throughout, which may be added to weak training and is never scored, has the split
 ``background``, an empty category and no event. `path` is empty for a clip of which only features exist.
+
+This is the manifest of localization; that of parsing, :mod:`pipeline.store.parsing_manifest`, differs in its clips.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,16 +114,34 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Write ``manifest.csv``, ``videos.csv`` and ``categories.txt`` into `folder`."""
         write_csv(folder / "manifest.csv", CLIP_COLUMNS, (vars(clip) for clip in self.clips))
-        write_csv(
-            folder / "videos.csv",
-            VIDEO_COLUMNS,
-            ({key: "" if value is None else value for key, value in vars(video).items()} for video in self.videos),
-        )
-        write_text(folder / "categories.txt", "".join(f"{name}\n" for name in self.categories))
+        save_listing(folder, self.videos, self.categories)
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """Read what :meth:`Manifest.save` wrote."""
+    """Read what :meth:`Manifest.save` wrote.
+
+    Raises
+    ------
+    AnnotationError
+        If a file is missing, or the manifest is of another task.
+    """
+    rows = read_rows(folder, CLIP_COLUMNS)
+    return Manifest(tuple(map(_to_clip, rows)), *load_listing(folder))
+
+
+def _to_clip(row: dict[str, str]) -> Clip:
+    share = row.pop("event_share")
+    return Clip(**row, event_share=float(share) if share else None)
+
+
+def read_rows(folder: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of ``manifest.csv``.
+
+    Raises
+    ------
+    AnnotationError
+        If a file of the manifest is missing, or its columns are others.
+    """
     for name in ("manifest.csv", "videos.csv", "categories.txt"):
         if not (folder / name).is_file():
             raise AnnotationError(
@@ -131,28 +152,33 @@ def load_manifest(folder: Path) -> Manifest:
                     remedy="run `dvc repro prepare`",
                 )
             )
-    return Manifest(
-        clips=_load_clips(folder / "manifest.csv"),
-        videos=load_videos(folder / "videos.csv"),
-        categories=tuple((folder / "categories.txt").read_text(encoding="utf-8").split("\n")[:-1]),
-    )
-
-
-def _load_clips(path: Path) -> tuple[Clip, ...]:
-    clips = []
-    for row in read_csv(path):
-        if set(row) != set(CLIP_COLUMNS):
-            raise AnnotationError(
-                explain(
-                    path,
-                    expected=f"the columns {', '.join(CLIP_COLUMNS)}",
-                    found=", ".join(map(str, row)),
-                    remedy="run `dvc repro prepare`",
-                )
+    rows = list(read_csv(folder / "manifest.csv"))
+    if rows and set(rows[0]) != set(columns):
+        raise AnnotationError(
+            explain(
+                folder / "manifest.csv",
+                expected=f"the columns {', '.join(columns)}",
+                found=", ".join(map(str, rows[0])),
+                remedy="run `dvc repro prepare`",
             )
-        share = row.pop("event_share")
-        clips.append(Clip(**row, event_share=float(share) if share else None))
-    return tuple(clips)
+        )
+    return rows
+
+
+def save_listing(folder: Path, videos: Sequence[VideoFile], categories: Sequence[str]) -> None:
+    """Write ``videos.csv`` and ``categories.txt``, which are the same for every task."""
+    write_csv(
+        folder / "videos.csv",
+        VIDEO_COLUMNS,
+        ({key: "" if value is None else value for key, value in vars(video).items()} for video in videos),
+    )
+    write_text(folder / "categories.txt", "".join(f"{name}\n" for name in categories))
+
+
+def load_listing(folder: Path) -> tuple[tuple[VideoFile, ...], tuple[str, ...]]:
+    """Return the videos and the categories that :func:`save_listing` wrote."""
+    categories = (folder / "categories.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    return load_videos(folder / "videos.csv"), tuple(categories)
 
 
 def load_videos(path: Path) -> tuple[VideoFile, ...]:

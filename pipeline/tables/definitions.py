@@ -16,7 +16,7 @@ from pydantic import Field
 from pipeline.core.errors import ParamsError, explain
 from pipeline.core.sections import RowName, Section, flatten, load_section
 from pipeline.methods.recipe import RecipeName
-from pipeline.methods.registry import METHODS
+from pipeline.methods.registry import methods_of
 from pipeline.methods.settings import Schedule, Supervision
 from pipeline.params.overriding import override
 from pipeline.params.schema import MethodName, Params, TablesParams
@@ -130,7 +130,7 @@ class Definitions:
 def _rows_of_methods(supervision: Supervision) -> dict[str, RowDefinition]:
     """Return the rows of every method that has this supervision, those with the common recipe behind the authors'."""
     rows = {}
-    for name, method in METHODS.items():
+    for name, method in methods_of("localization").items():
         if supervision not in method.supervisions:
             continue
         row = RowDefinition(method=name, supervision=supervision, label=method.label, changes={})

@@ -123,7 +123,7 @@ def _published(row: RowDefinition) -> dict[str, Any]:
     settings = METHODS[row.method].published[row.supervision].model_dump()
     schedule = {name: settings.pop(name) for name in Schedule.model_fields}
     if row.recipe == "common":
-        schedule = CPSP_RELEASE[row.supervision]
+        schedule = CPSP_RELEASE[METHODS[row.method].task][row.supervision]
     return {
         **flatten(schedule, f"{row.schedule_block}."),
         **flatten(settings, f"{row.block}."),

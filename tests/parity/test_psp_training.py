@@ -16,7 +16,7 @@ from torch import Tensor
 
 from avel_testing.released_runs import Comparison, ReleasedLabels, Store, make_run, make_splits, record_run
 from models.localization.psp import PSPLocalization, PSPNet
-from pipeline.params.schema import Params, TrainParams
+from pipeline.params.schema import TrainParams, params_of_task
 from pipeline.training.objective import ClipLabels
 
 pytestmark = pytest.mark.slow
@@ -75,7 +75,7 @@ def train_params(case: dict[str, Any], network: PSPNet, num_clips: int) -> Train
         "supervision": supervision,
         "precision": "float64",
     }
-    return Params.model_validate(content).train
+    return params_of_task(content).model_validate(content).train
 
 
 @pytest.fixture(scope="module")

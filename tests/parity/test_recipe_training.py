@@ -22,7 +22,7 @@ from models.localization.answers import GatedLocalization
 from models.localization.losses import BACKGROUND_CLIP
 from models.localization.segment_losses import event_share_targets
 from pipeline.methods import registry
-from pipeline.params.schema import Params, TrainParams
+from pipeline.params.schema import TrainParams, params_of_task
 from pipeline.training.inference import decide
 from pipeline.training.objective import ClipLabels, ShareLabels
 
@@ -88,7 +88,7 @@ def train_params(case: dict[str, Any], constructor: dict[str, Any], num_clips: i
         block["foreground"]["scale"] = constructor["Lambda"]
         block["foreground"]["weight"] = case["contrastive_coefficient"]
         block["foreground"]["first_epoch"] = 1 if case["contrastive_switch"] else case["steps"] + 1
-    return Params.model_validate(content).train
+    return params_of_task(content).model_validate(content).train
 
 
 def labels_of(params: TrainParams, inputs: dict[str, np.ndarray], released: dict[str, np.ndarray]) -> ClipLabels:

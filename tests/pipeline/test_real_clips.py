@@ -14,7 +14,7 @@ from pipeline.evaluation.stage import evaluate_run
 from pipeline.extraction.stage import extract
 from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.visual.extractor import VisualExtractor
-from pipeline.params.schema import Params, load_params
+from pipeline.params.schema import Params, load_params, params_of_task
 from pipeline.report.build import build_report
 from pipeline.store.manifest import Manifest
 from pipeline.store.shards import LedgerRow, Shard, load_index, load_ledger
@@ -49,7 +49,7 @@ def params_of(preset: str, **changes: dict[str, object]) -> Params:
     params["dataset"]["min_coverage"] = 0.5
     for section, values in changes.items():
         params[section].update(values)
-    return Params.model_validate(params)
+    return params_of_task(params).model_validate(params)
 
 
 def extract_both(params: Params, manifest: Manifest, raw: Path, features: Path) -> dict[str, dict[str, LedgerRow]]:

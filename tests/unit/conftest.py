@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from pipeline.core.files import sha256_of_file
 from pipeline.features.recipes import audio_recipe, visual_recipe
-from pipeline.params.schema import Params
+from pipeline.params.schema import Params, params_of_task
 from pipeline.store.manifest import BACKGROUND, Clip, Manifest, VideoFile
 from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, write_shard
 
@@ -31,7 +31,7 @@ def make_params() -> Callable[..., Params]:
                 place = place[section]
             assert last in place, key
             place[last] = value
-        return Params.model_validate(content)
+        return params_of_task(content).model_validate(content)
 
     return make
 

@@ -2,9 +2,11 @@
 
 import pytest
 
-from pipeline.methods.registry import METHODS
+from pipeline.methods.registry import methods_of
 
-TRAININGS = [(name, supervision) for name, method in METHODS.items() for supervision in method.supervisions]
+TRAININGS = [
+    (name, supervision) for name, method in methods_of("localization").items() for supervision in method.supervisions
+]
 """Every method with each supervision that it has."""
 
 EVERY_TRAINING = pytest.mark.parametrize(("method", "supervision"), TRAININGS)

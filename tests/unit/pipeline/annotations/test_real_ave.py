@@ -17,6 +17,7 @@ from pipeline.store.manifest import SPLITS, Clip, Manifest
 
 PARAMS = DatasetParams(
     name="ave",
+    task="localization",
     format="ave",
     videos="videos",
     split="official",

@@ -1,0 +1,1 @@
+"""Networks that parse videos: which events are heard, seen, or both, per segment, several at once."""
