@@ -54,12 +54,13 @@ from pipeline.params.schema import Params, load_params
 from pipeline.store.manifest import Clip, Manifest, VideoFile
 from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, write_shard
 from pipeline.training.checkpoints import build_network, new_checkpoint
-from pipeline.training.dataset import Dataset, LabelledClips, load_dataset
+from pipeline.training.dataset import Splits, load_dataset
 from pipeline.training.inference import ARITHMETIC, reproducible
 from pipeline.training.loading import FeatureStore, choose_cache, open_store
-from pipeline.training.loop import Run, Splits, train
-from pipeline.training.objective import SegmentLabels, weigh
-from pipeline.training.terms import terms_of
+from pipeline.training.localization.dataset import LabelledClips, LocalizationDataset
+from pipeline.training.localization.labels import SegmentLabels
+from pipeline.training.loop import Run, train
+from pipeline.training.objective import terms_of, weigh
 
 AVE_CLIPS = {"train": 3339, "val": 402, "test": 402}
 NUM_AVE_CLIPS = sum(AVE_CLIPS.values())
@@ -269,7 +270,9 @@ def first_clips(labelled: LabelledClips, num_clips: int) -> LabelledClips:
     )
 
 
-def train_ours(params: Params, dataset: Dataset, store: FeatureStore, num_clips: int, scratch: Path) -> TimedRun:
+def train_ours(
+    params: Params, dataset: LocalizationDataset, store: FeatureStore, num_clips: int, scratch: Path
+) -> TimedRun:
     """Return a run over the first `num_clips` training clips that has its first epochs behind it."""
     train_params = params.train
     description = new_checkpoint(train_params, dataset)
@@ -281,7 +284,7 @@ def train_ours(params: Params, dataset: Dataset, store: FeatureStore, num_clips:
     return run
 
 
-def load_ours(dataset: Dataset, store: FeatureStore, num_clips: int, batch_size: int) -> float:
+def load_ours(dataset: LocalizationDataset, store: FeatureStore, num_clips: int, batch_size: int) -> float:
     """Return clips per second of the loading alone."""
     clips = first_clips(dataset.train, num_clips).clips
     start = time.perf_counter()
@@ -319,7 +322,7 @@ def compare_streams(folder: Path, num_clips: int) -> dict[int, int]:
 # The floor
 
 
-def flop_per_clip(params: Params, dataset: Dataset) -> float:
+def flop_per_clip(params: Params, dataset: LocalizationDataset) -> float:
     """Count the matrix products of one forward and backward pass.
 
     Counted in float64 on the CPU, where the LSTMs are made of products that can be seen.
@@ -440,7 +443,7 @@ def choose_num_workers(make_loop: Callable[[int, int], ReleasedLoop], num_clips:
     return max(rates, key=lambda number: rates[number])
 
 
-def seconds_of_whole_run(params: Params, dataset: Dataset, device: torch.device, output: Path) -> float:
+def seconds_of_whole_run(params: Params, dataset: LocalizationDataset, device: torch.device, output: Path) -> float:
     """Time everything that the train stage does once features are opened."""
     settings = getattr(params.train, params.train.method)
     full = settings.full.model_copy(update={"num_epochs": NUM_EPOCHS})

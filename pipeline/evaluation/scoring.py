@@ -1,19 +1,19 @@
-"""From trained weights to what they get right: their answers about a split, and the labels these mean."""
+"""From trained weights to what they get right: their answers about a split, and the scores of these."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from pipeline.core.errors import CheckpointError, explain
-from pipeline.metrics.labels import mask_labels
-from pipeline.metrics.segments import VideoCounts, segment_accuracy, video_counts
+from pipeline.methods.registry import METHODS
+from pipeline.metrics.segments import VideoCounts
 from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
-from pipeline.training.dataset import Dataset, LabelledClips
-from pipeline.training.inference import ARITHMETIC, Outputs, predict_each, reproducible
+from pipeline.training.dataset import Dataset, Labelled
+from pipeline.training.inference import ARITHMETIC, predict_each, reproducible
 from pipeline.training.loading import open_store
 
 Loaded = tuple[Checkpoint, nn.Module]
@@ -22,21 +22,27 @@ Loaded = tuple[Checkpoint, nn.Module]
 
 @dataclass(frozen=True)
 class Scored:
-    """One checkpoint's outputs about the clips of a split and the labels they mean, (N, T), int64."""
+    """One checkpoint's outputs about the clips of a split."""
 
     checkpoint: Checkpoint
-    clips: LabelledClips
-    outputs: Outputs
-    predicted: np.ndarray
+    clips: Any
+    outputs: Any
 
     @property
-    def segment_accuracy(self) -> float:
-        """Percent of segments that are labelled right."""
-        return segment_accuracy(self.predicted, self.clips.truth.numpy())
+    def rule(self) -> str:
+        """How labels follow from the outputs."""
+        return METHODS[self.checkpoint.method].rule
 
-    def count_per_video(self) -> VideoCounts:
-        """Return how many segments of each video there are, and how many are labelled right."""
-        return video_counts(self.predicted, self.clips.truth.numpy(), self.clips.clips.video_ids)
+    @property
+    def score(self) -> float:
+        """The score that epochs are selected by, in percent."""
+        score: float = self.clips.score(self.outputs, self.rule)
+        return score
+
+    def per_video(self) -> dict[str, VideoCounts]:
+        """Return the scores of each video, by name; that by which epochs are selected comes first."""
+        counts: dict[str, VideoCounts] = self.clips.per_video(self.outputs, self.rule)
+        return counts
 
 
 def load_selected(folder: Path, dataset: Dataset, device: torch.device) -> list[Loaded]:
@@ -60,7 +66,7 @@ def load_selected(folder: Path, dataset: Dataset, device: torch.device) -> list[
 
 
 def score(
-    loaded: Sequence[Loaded], clips: LabelledClips, dataset: Dataset, device: torch.device, *, num_with_maps: int = 0
+    loaded: Sequence[Loaded], clips: Labelled, dataset: Dataset, device: torch.device, *, num_with_maps: int = 0
 ) -> list[Scored]:
     """Run networks of one precision over a split, which is read once.
 
@@ -68,8 +74,8 @@ def score(
     ----------
     loaded : sequence of Loaded
         At least one.
-    clips : LabelledClips
-        One of the dataset's splits; segments without media are labelled background.
+    clips : Labelled
+        One of the dataset's splits.
     dataset : Dataset
     device : torch.device
     num_with_maps : int, optional
@@ -85,16 +91,7 @@ def score(
     # One pass: nothing is worth holding.
     with reproducible(), open_store(dataset, "stream", device, arithmetic.network, num_workers=0) as store:
         answers = predict_each(networks, clips.clips, store, arithmetic, num_with_maps=num_with_maps)
-    valid = clips.has_media.numpy()
-    return [
-        Scored(
-            checkpoint,
-            clips,
-            outputs,
-            mask_labels(outputs.labels, valid, num_categories=clips.clips.num_categories),
-        )
-        for (checkpoint, _), outputs in zip(loaded, answers, strict=True)
-    ]
+    return [Scored(checkpoint, clips, outputs) for (checkpoint, _), outputs in zip(loaded, answers, strict=True)]
 
 
 def _load(path: Path, dataset: Dataset, device: torch.device) -> tuple[Checkpoint, nn.Module]:

@@ -26,11 +26,11 @@ class Method:
     settings : type of Section
         Its block of ``train``: a section `full`, a section `weak`, or both.
     networks : mapping of str to str
-        References to the network's class by supervision, see :mod:`pipeline.core.references`. It is built from an
-        :class:`pipeline.training.networks.InputShape`, spread out, and the settings' ``network_settings``.
+        References to the network's class by supervision, see :mod:`pipeline.core.references`. It is built from the
+        number of categories, the data set's ``network_inputs`` and the settings' ``network_settings``, by keyword.
     terms : mapping of str to tuple of str
-        Terms of the objective by supervision: names in :data:`pipeline.training.terms.TERMS`. A term of weight 0 is not
-        computed.
+        Terms of the objective by supervision: names in the ``TERMS`` of its task, such as
+        :data:`pipeline.training.localization.terms.TERMS`. A term of weight 0 is not computed.
     published : mapping of str to ScheduleParams
         Settings by supervision, of the authors' release, or of the release whose table lists the method.
     recipes : mapping of str to Recipe, optional
@@ -60,9 +60,15 @@ class Method:
         """Whether weak training needs the share of each clip's segments that hold its event."""
         return "class_share" in self.terms.get("weak", ())
 
-    def modules(self, supervision: Supervision) -> tuple[str, str]:
-        """Return the modules whose code is the method: the one that declares it, and that of its network."""
-        return self.settings.__module__, module_of(self.networks[supervision])
+    @property
+    def terms_module(self) -> str:
+        """The module that has the terms of its task by name, ``TERMS``."""
+        return f"pipeline.training.{self.task}.terms"
+
+    def modules(self, supervision: Supervision) -> tuple[str, ...]:
+        """Return the modules whose code is the method: what declares it, its network, and what its task has."""
+        dataset = f"pipeline.training.{self.task}.dataset"
+        return self.settings.__module__, module_of(self.networks[supervision]), self.terms_module, dataset
 
     def recipe(self, supervision: Supervision, name: RecipeName) -> Recipe:
         """Return the conduct of training: the authors', or the one that all methods share."""

@@ -22,7 +22,8 @@ from pipeline.prediction.network import Model
 from pipeline.prediction.windows import count_segments, window_of_segments, window_starts
 from pipeline.store.manifest import BACKGROUND, VideoFile
 from pipeline.training.dataset import ClipBatch
-from pipeline.training.inference import ARITHMETIC, PREDICTION_BATCH_SIZE, decide, localize, reproducible
+from pipeline.training.inference import ARITHMETIC, PREDICTION_BATCH_SIZE, answer, reproducible
+from pipeline.training.localization.decisions import decide
 
 BLOCK_BYTES = 1 << 29
 """Of pictures that are decoded before the network sees them."""
@@ -170,7 +171,7 @@ def _judge(model: Model, visual: _Features, audio: _Features) -> _Answers:
         np.full((num_windows, num_segments), num_categories),
         np.zeros((num_windows, num_segments)),
         np.zeros((num_windows, num_categories)),
-        np.zeros((num_windows, num_segments, model.checkpoint.num_positions), np.float32),
+        np.zeros((num_windows, num_segments, model.checkpoint.inputs["num_positions"]), np.float32),
         visual.valid,
         audio.valid,
     )
@@ -183,7 +184,7 @@ def _judge(model: Model, visual: _Features, audio: _Features) -> _Answers:
                 for features in (visual, audio)
             )
             batch = ClipBatch(of_visual, of_audio, torch.zeros(len(chosen), dtype=torch.int64))
-            output = localize(model.network, batch, arithmetic)
+            output = answer(model.network, batch, arithmetic)
             decided = decide(output, num_categories)
             answers.labels[chosen] = decided.labels
             answers.relevance[chosen] = decided.relevance

@@ -210,7 +210,7 @@ def feature_params(path: Path, checkpoint: Checkpoint, files: WeightFiles) -> Fe
     if not _is_released(checkpoint):
         for modality, recipe in recipes.items():
             _require_same(f"{path}, recipe of the {modality} features", recipe, made[modality])
-    expected = (checkpoint.num_positions, checkpoint.visual_channels)
+    expected = (checkpoint.inputs["num_positions"], checkpoint.inputs["visual_channels"])
     if len(shape) != 3 or (shape[0] * shape[1], shape[2]) != expected:
         raise CheckpointError(
             explain(

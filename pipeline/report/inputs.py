@@ -101,7 +101,7 @@ def _kind(name: str) -> str:
 
 
 def _load_history(path: Path) -> dict[str, list[float | None]]:
-    rows = _read_csv(path, "train", ("epoch", "train_loss", "validation_accuracy"))
+    rows = _read_csv(path, "train", ("epoch", "train_loss", "validation_score"))
     if not rows:
         raise _contradiction(path, "a row per epoch", "none", "train")
     return {column: [_number(row[column], path, "train") for row in rows] for column in rows[0]}

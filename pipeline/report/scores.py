@@ -155,11 +155,11 @@ def draw_charts(run: Run) -> list[dict[str, Any]]:
     if best is not None:
         marks.append(Mark(best, f"epoch {best:g}, selected"))
         plain.append(Mark(best))
-    if test_best is not None and test_best != best and "test_accuracy" in history:
+    if test_best is not None and test_best != best and "test_score" in history:
         marks.append(Mark(test_best, f"epoch {test_best:g}, best on test", "second"))
-    accuracy = [Series("validation", history["validation_accuracy"])]
-    if "test_accuracy" in history:
-        accuracy.append(Series("test", history["test_accuracy"], "second"))
+    accuracy = [Series("validation", history["validation_score"])]
+    if "test_score" in history:
+        accuracy.append(Series("test", history["test_score"], "second"))
     title = "Accuracy, %"
     charts = [{"title": title, "series": accuracy, "figure": line_chart(epochs, accuracy, marks, title=title)}]
     for column in _chart_columns(history):

@@ -11,23 +11,29 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.core.errors import ParamsError, explain
 from pipeline.core.sections import RowName, Section, flatten, load_section
 from pipeline.methods.recipe import RecipeName
-from pipeline.methods.registry import methods_of
+from pipeline.methods.registry import METHODS, methods_of
 from pipeline.methods.settings import Schedule, Supervision
 from pipeline.params.overriding import override
-from pipeline.params.schema import MethodName, Params, TablesParams
+from pipeline.params.schema import Params, TablesParams
 
 _SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
+
+
+def _known_method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(" | ".join(METHODS))
+    return name
 
 
 class RowDefinition(Section):
     """A method with its authors' recipe, and with some of its settings replaced."""
 
-    method: MethodName
+    method: Annotated[str, AfterValidator(_known_method)]
     supervision: Supervision
     label: Annotated[str, Field(min_length=1)]
     changes: dict[str, Any]

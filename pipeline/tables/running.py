@@ -66,12 +66,12 @@ def _score(row: str, seed: int, weights: Path, dataset: Dataset, device: torch.d
     best, best_on_test = score(load_selected(weights, dataset, device), dataset.test, dataset, device)
     for scored in (best, best_on_test):
         logger.info(
-            "test: %.2f %% of segments with epoch %d, the best on %s",
-            scored.segment_accuracy,
+            "test: %.2f %% with epoch %d, the best on %s",
+            scored.score,
             scored.checkpoint.epoch,
             scored.checkpoint.selected_on,
         )
-    selected, on_test = best.count_per_video(), best_on_test.count_per_video()
+    selected, on_test = (scored.per_video()["segment_accuracy"] for scored in (best, best_on_test))
     record = Record(
         row=row,
         seed=seed,

@@ -1,7 +1,6 @@
 """Trained weights as files: safetensors with everything needed to use them, and nothing that is executed on load."""
 
 import json
-import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +13,13 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import CheckpointError, explain, one_line
 from pipeline.core.files import atomic_write
+from pipeline.core.references import resolve
+from pipeline.methods.registry import METHODS
 from pipeline.methods.settings import Supervision
 from pipeline.params.schema import TrainParams
 from pipeline.training.dataset import Dataset
-from pipeline.training.networks import InputShape, network_of
 
-SCHEMA = "avel-weights/2"
+SCHEMA = "avel-weights/3"
 SELECTIONS = {"val": "weights.safetensors", "test": "weights_test_selected.safetensors"}
 """What the weights of a run are called, by the split on which their epoch was the best."""
 
@@ -46,18 +46,18 @@ class Checkpoint:
         Settings of the method that shape its network.
     categories : list of str
         In class order, without background.
-    visual_channels, num_positions, audio_features : int
-        Of the features it was trained on.
+    inputs : dict
+        Sizes of the features it was trained on, as its network is told them.
     visual_recipe, audio_recipe : dict
         Recipes of those features.
     precision : str
         Precision of the arithmetic it was trained in, and is evaluated in.
     epoch : int or None
-        From 1; None where it is not known, as of imported weights. So are `accuracy` and `seed`.
+        From 1; None where it is not known, as of imported weights. So are `score` and `seed`.
     selected_on : str
         ``val`` or ``test``: the split on which this epoch was the best; empty where that is not known.
-    accuracy : float or None
-        On that split, percent of segments.
+    score : float or None
+        On that split, in percent: of localization the accuracy of segments, of parsing Type@AV per segment.
     seed : int or None
     """
 
@@ -65,48 +65,40 @@ class Checkpoint:
     supervision: Supervision
     network: dict[str, Any]
     categories: list[str]
-    visual_channels: int
-    num_positions: int
-    audio_features: int
+    inputs: dict[str, Any]
     visual_recipe: dict[str, Any]
     audio_recipe: dict[str, Any]
     precision: str
     epoch: int | None
     selected_on: str
-    accuracy: float | None
+    score: float | None
     seed: int | None
 
 
 def new_checkpoint(params: TrainParams, dataset: Dataset) -> Checkpoint:
     """Return the description of what these params train on this data set, before any epoch."""
-    *map_shape, visual_channels = dataset.visual.feature_shape
     return Checkpoint(
         method=params.method,
         supervision=params.supervision,
         network=params.settings.network_settings(params.conduct),
         categories=list(dataset.categories),
-        visual_channels=visual_channels,
-        num_positions=math.prod(map_shape),
-        audio_features=dataset.audio.feature_shape[-1],
+        inputs=dataset.network_inputs,
         visual_recipe=dataset.visual.index.recipe,
         audio_recipe=dataset.audio.index.recipe,
         precision=params.precision,
         epoch=None,
         selected_on="",
-        accuracy=None,
+        score=None,
         seed=params.seed,
     )
 
 
 def build_network(checkpoint: Checkpoint) -> nn.Module:
-    """Return the network a checkpoint describes, with fresh weights from the global generator."""
-    shape = InputShape(
-        num_categories=len(checkpoint.categories),
-        visual_channels=checkpoint.visual_channels,
-        num_positions=checkpoint.num_positions,
-        audio_features=checkpoint.audio_features,
+    """Return the network a checkpoint describes, with fresh weights from the global generator, as released."""
+    network: nn.Module = resolve(METHODS[checkpoint.method].networks[checkpoint.supervision])(
+        num_categories=len(checkpoint.categories), **checkpoint.inputs, **checkpoint.network
     )
-    return network_of(checkpoint.method, checkpoint.supervision, shape, checkpoint.network)
+    return network
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, state: dict[str, Tensor]) -> None:

@@ -1,33 +1,31 @@
-"""Features and labels joined, as training and evaluation are given them.
+"""Features and labels joined, as training and evaluation are given them: what both tasks have in common.
 
-There are two objects on purpose. :class:`Clips` has features and one category per clip, and no segment label anywhere
-in it: it is all that weak training gets. :class:`LabelledClips` adds a label per segment.
-
-The weak training of PSP (2021), alone among the released methods, also sees the share of each clip's segments with the
-event. It is one number per clip, weaker than a label per segment and stronger than a category, so that it is given
-only where it is asked for: :meth:`LabelledClips.without_segment_labels`.
+There are two objects on purpose. :class:`Clips` has features and what is known of each clip as a whole, and no segment
+label anywhere in it: it is all that weak training gets. :class:`Labelled` adds labels per segment. What these are is up
+to the task: :mod:`pipeline.training.localization`, :mod:`pipeline.training.parsing`.
 
 This module knows where each clip's features are; :mod:`pipeline.training.loading` reads them.
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.localization.losses import BACKGROUND_CLIP
-from pipeline.backbones.registry import BACKBONES
-from pipeline.core.errors import AnnotationError, ParamsError, ShardError, TrainingError, explain
-from pipeline.features.recipes import feature_recipe, visual_feature_shape
-from pipeline.methods.settings import Supervision
-from pipeline.params.schema import Params
-from pipeline.store.manifest import BACKGROUND, SPLITS, Clip, load_manifest
+from pipeline.core.errors import ShardError, TrainingError, explain
+from pipeline.core.references import resolve
+from pipeline.methods.settings import Supervision, Task
+from pipeline.metrics.segments import VideoCounts
+from pipeline.params.schema import Params, TrainParams
+from pipeline.store.manifest import SPLITS
 from pipeline.store.shards import Shard, ShardIndex, require_recipe, verify_shard
+from pipeline.training.outputs import Outputs
 from pipeline.training.reading import FeatureFiles
 
 logger = logging.getLogger(__name__)
@@ -98,7 +96,7 @@ class FeatureFolder:
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Features (B, T, ...) of both modalities and one category index per clip (B,)."""
+    """Features (B, T, ...) of both modalities, and what is known of each clip as a whole, (B,) or (B, C)."""
 
     visual: Tensor
     audio: Tensor
@@ -106,21 +104,17 @@ class ClipBatch:
 
 
 @dataclass(frozen=True)
-class Clips:
+class Clips(ABC):
     """Covered clips, as a rule those of a split, without any segment label.
 
     Parameters
     ----------
     clip_ids, video_ids : tuple of str
     categories : torch.Tensor
-        Shape (N,), int64: class index of each clip, :data:`models.localization.losses.BACKGROUND_CLIP` for one known to
-        be background throughout.
+        What is known of each clip as a whole, a row per clip: of localization its category, of parsing its tags.
     num_categories : int
         C; background is not one of them.
     visual, audio : FeatureFolder
-    event_shares : torch.Tensor, optional
-        Shape (N,), float64, 0 to 1: the share of each clip's segments with the event, 0 for a background clip. One
-        number per clip, weaker than segment labels and stronger than a category. None unless it was asked for.
     """
 
     clip_ids: tuple[str, ...]
@@ -129,110 +123,100 @@ class Clips:
     num_categories: int
     visual: FeatureFolder
     audio: FeatureFolder
-    event_shares: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.clip_ids)
 
-    def joined(self, other: "Clips") -> "Clips":
-        """Return these clips followed by those of `other`, which has the same categories and features.
+    @abstractmethod
+    def labels(self, batch: ClipBatch, positions: Sequence[int]) -> Any:
+        """Return what the terms of an objective compare the answers about a batch with."""
 
-        If one of the two has event shares, so has the result; background clips need none, theirs are 0.
+    @abstractmethod
+    def decide(self, answer: Any, *, with_maps: bool) -> Outputs:
+        """Return what a network's answer about a batch means; with the steps that led there, if asked for.
 
         Raises
         ------
         TrainingError
-            If only one of the two has event shares, and a clip of the other is no background clip.
+            If an answer is infinite or NaN.
         """
-        assert (self.num_categories, self.visual, self.audio) == (other.num_categories, other.visual, other.audio)
-        has_shares = self.event_shares is not None or other.event_shares is not None
-        return replace(
-            self,
-            clip_ids=self.clip_ids + other.clip_ids,
-            video_ids=self.video_ids + other.video_ids,
-            categories=torch.cat([self.categories, other.categories]),
-            event_shares=torch.cat([self._shares(), other._shares()]) if has_shares else None,
-        )
 
-    def _shares(self) -> Tensor:
-        """Return the event shares, those of background clips also where none were given."""
-        if self.event_shares is not None:
-            return self.event_shares
-        unknown = (self.categories != BACKGROUND_CLIP).nonzero()
-        if len(unknown):
-            raise TrainingError(
-                explain(
-                    f"clip {self.clip_ids[int(unknown[0])]}",
-                    expected="an event share, as the clips that it is joined with have",
-                    found="none",
-                    remedy="leave clips without times out of training with event shares",
-                )
-            )
-        return torch.zeros(len(self), dtype=torch.float64)
+    def identity(self) -> list[Any]:
+        """Return everything in it that determines the result of a training, as JSON values."""
+        return [list(self.clip_ids), self.categories.tolist()]
 
 
-@dataclass(frozen=True)
-class LabelledClips:
-    """The covered clips of a split with a label per segment.
-
-    Parameters
-    ----------
-    clips : Clips
-    events : torch.Tensor
-        Shape (N, T), bool: the training target; segments without media are background.
-    truth : torch.Tensor
-        Shape (N, T), int64: category index, or C for background, as annotated.
-    has_media : torch.Tensor
-        Shape (N, T), bool: both modalities have media there.
-    num_expected : int
-        Clips with times that the manifest lists for the split, covered or not.
-    event_shares : torch.Tensor, optional
-        Shape (N,), float64, 0 to 1: as the manifest has them, also where segments lack media. None where clips were
-        put together without a manifest.
-    """
+class Labelled(ABC):
+    """The covered clips of a split with labels per segment; `num_expected` counts those that the manifest lists."""
 
     clips: Clips
-    events: Tensor
-    truth: Tensor
-    has_media: Tensor
     num_expected: int
-    event_shares: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def without_segment_labels(self, *, with_event_shares: bool = False) -> Clips:
-        """Return the same clips as weak training may see them.
+    @abstractmethod
+    def labels(self, batch: ClipBatch, positions: Sequence[int]) -> Any:
+        """Return what the terms of an objective compare the answers about a batch with."""
 
-        Parameters
-        ----------
-        with_event_shares : bool, optional
-            Whether it may also see the share of each clip's segments with the event, which says less than segment
-            labels and more than a category. Of the released methods PSP (2021) alone trains so (``prob_label.h5``).
-        """
-        if not with_event_shares:
-            return self.clips
-        assert self.event_shares is not None
-        return replace(self.clips, event_shares=self.event_shares)
+    @abstractmethod
+    def score(self, outputs: Any, rule: str) -> float:
+        """Return the score by which an epoch is selected, in percent; `rule` is that of the method."""
+
+    @abstractmethod
+    def per_video(self, outputs: Any, rule: str) -> dict[str, VideoCounts]:
+        """Return the scores of each video, by name; that by which epochs are selected comes first."""
+
+    @abstractmethod
+    def identity(self) -> list[Any]:
+        """Return everything in it that determines the result of a training, as JSON values."""
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """The three splits, the category names in class order, and the features they read.
+class Splits:
+    """The clips of a run: those to train on, with or without segment labels, and the labelled ones to score.
 
-    `background` are clips of no split, known to be background throughout: weak training may add them, nothing scores
-    them. `untimed` are clips of the training split whose category is known and whose times are not: weak training may
-    add them, `train` has none of them. Most data sets have neither.
+    Under weak supervision no segment label of the clips to train on can be reached from here.
     """
 
-    train: LabelledClips
-    val: LabelledClips
-    test: LabelledClips
-    background: Clips
-    untimed: Clips
+    training: Clips | Labelled
+    val: Labelled
+    test: Labelled
+
+    @property
+    def training_clips(self) -> Clips:
+        """The clips to train on, without labels per segment."""
+        return self.training.clips if isinstance(self.training, Labelled) else self.training
+
+
+class Dataset(ABC):
+    """The three splits, the category names in class order, and the features they read."""
+
+    task: ClassVar[Task]
+    score_name: ClassVar[str]
+    """The score by which epochs are selected, as ``metrics.json`` calls it."""
+
+    train: Any
+    val: Any
+    test: Any
     categories: tuple[str, ...]
     visual: FeatureFolder
     audio: FeatureFolder
+
+    @property
+    @abstractmethod
+    def network_inputs(self) -> dict[str, Any]:
+        """The sizes of the features as a network of the task is told them: JSON values, which a checkpoint holds."""
+
+    @abstractmethod
+    def splits(self, params: TrainParams) -> Splits:
+        """Return the splits as the supervision lets a run see them.
+
+        Raises
+        ------
+        TrainingError
+            If a split is empty, or clips are asked for that the data set does not have.
+        """
 
     def require_clips(self, *splits: str) -> None:
         """Check that splits have clips.
@@ -259,17 +243,20 @@ class Dataset:
         Raises
         ------
         TrainingError
-            As :meth:`require_clips`; clips without times are enough to train on under weak supervision.
+            As :meth:`require_clips`.
         """
-        has_untimed = supervision == "weak" and len(self.untimed) > 0
-        self.require_clips(*(split for split in SPLITS if not (split == "train" and has_untimed)))
+        self.require_clips(*SPLITS)
 
 
-def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:
-    """Join the manifest with both feature folders.
+DATASETS: Mapping[Task, str] = {
+    "localization": "pipeline.training.localization.dataset:load_localization",
+    "parsing": "pipeline.training.parsing.dataset:load_parsing",
+}
+"""References to what joins the manifest of a task with the features."""
 
-    Background clips are joined like the others, but `dataset.min_coverage` does not apply to them: they are an
-    addition to training, and no score becomes doubtful without some of them. Clips without times are kept apart.
+
+def load_dataset(params: Params, prepared: Path, features: Path) -> Any:
+    """Join the manifest with both feature folders; the data set is of the class that its task has.
 
     Parameters
     ----------
@@ -283,117 +270,39 @@ def load_dataset(params: Params, prepared: Path, features: Path) -> Dataset:
     Raises
     ------
     ParamsError
-        If the visual features are no maps.
+        If no network of the task can use the features.
     AnnotationError
-        If the manifest's event strings are not `dataset.num_segments` long, or those of val or test say no times.
+        If the manifest is of another task, or does not fit `dataset.num_segments`.
     ShardError
         If features are missing, damaged, of another recipe, or cover too few clips of a split.
     """
-    _require_maps(params)
-    manifest = load_manifest(prepared)
-    num_segments = params.dataset.num_segments
-    visual = FeatureFolder(features / "visual", feature_recipe(params, "visual"))
-    audio = FeatureFolder(features / "audio", feature_recipe(params, "audio"))
-    for clip in manifest.clips:
-        if len(clip.events) != num_segments:
-            raise AnnotationError(
-                explain(
-                    f"clip {clip.clip_id}",
-                    expected=f"{num_segments} segments (dataset.num_segments)",
-                    found=len(clip.events),
-                    remedy="run `dvc repro prepare`",
-                )
-            )
-    class_index = {category: index for index, category in enumerate(manifest.categories)}
-    splits = {}
-    for split in SPLITS:
-        listed = [clip for clip in manifest.clips if clip.split == split and (clip.is_timed or split != "train")]
-        splits[split] = _join(listed, class_index, visual, audio, num_segments)
-        _require_coverage(f"split {split}", len(splits[split]), len(listed), params.dataset.min_coverage)
-        logger.info("%s: %d of %d clips have features", split, len(splits[split]), len(listed))
-    listed = [clip for clip in manifest.clips if clip.split == BACKGROUND]
-    background = _clips(_covered(listed, visual, audio), class_index, visual, audio)
-    if listed:
-        logger.info("%s: %d of %d clips have features", BACKGROUND, len(background), len(listed))
-    listed = [clip for clip in manifest.clips if clip.split == "train" and not clip.is_timed]
-    untimed = _clips(_covered(listed, visual, audio), class_index, visual, audio)
-    if listed:
-        _require_coverage("clips of train without times", len(untimed), len(listed), params.dataset.min_coverage)
-        logger.info(
-            "train: %d of %d clips without times have features; full training leaves them out",
-            len(untimed),
-            len(listed),
-        )
-    return Dataset(
-        **splits,
-        background=background,
-        untimed=untimed,
-        categories=manifest.categories,
-        visual=visual,
-        audio=audio,
-    )
+    return resolve(DATASETS[params.dataset.task])(params, prepared, features)
 
 
-def _require_maps(params: Params) -> None:
-    """Check that an extracted segment has one map, as every released one has: networks attend to its positions."""
-    visual = params.visual
-    shape = visual_feature_shape(visual)
-    if params.features.source == "extracted" and len(shape) != 3:
-        of_maps = [name for name, backbone in BACKBONES.items() if len(backbone.feature_shape) == 3]
-        raise ParamsError(
-            explain(
-                f"visual features of {visual.backbone}, combine: {visual.combine}",
-                expected="one map (H, W, C) per segment, to whose positions every network attends",
-                found=f"shape {shape}",
-                remedy=f"train on {', '.join(of_maps)} with combine: mean; these can be extracted, not trained on",
-            )
-        )
+class ListedClip(Protocol):
+    """What a clip of any task's manifest has."""
+
+    @property
+    def video_id(self) -> str:
+        """Names the media file, and with it the features."""
 
 
-def _join(
-    listed: Sequence[Clip],
-    class_index: Mapping[str, int],
-    visual: FeatureFolder,
-    audio: FeatureFolder,
-    num_segments: int,
-) -> LabelledClips:
-    covered = _covered(listed, visual, audio)
-    shape = (len(covered), num_segments)
-    annotated = np.array([clip.event_mask() for clip in covered], bool).reshape(shape)
-    has_media = np.array([visual.valid(clip.video_id) & audio.valid(clip.video_id) for clip in covered], bool).reshape(
-        shape
-    )
-    clips = _clips(covered, class_index, visual, audio)
-    truth = torch.where(torch.from_numpy(annotated), clips.categories[:, None], len(class_index))
-    return LabelledClips(
-        clips,
-        torch.from_numpy(annotated & has_media),
-        truth,
-        torch.from_numpy(has_media),
-        len(listed),
-        torch.tensor([clip.event_share for clip in covered], dtype=torch.float64),
-    )
+L = TypeVar("L", bound=ListedClip)
 
 
-def _covered(listed: Sequence[Clip], visual: FeatureFolder, audio: FeatureFolder) -> list[Clip]:
+def covered_clips(listed: Sequence[L], visual: FeatureFolder, audio: FeatureFolder) -> list[L]:
+    """Return the clips of which both modalities have features."""
     return [clip for clip in listed if clip.video_id in visual and clip.video_id in audio]
 
 
-def _clips(
-    covered: Sequence[Clip], class_index: Mapping[str, int], visual: FeatureFolder, audio: FeatureFolder
-) -> Clips:
-    categories = [BACKGROUND_CLIP if clip.split == BACKGROUND else class_index[clip.category] for clip in covered]
-    return Clips(
-        clip_ids=tuple(clip.clip_id for clip in covered),
-        video_ids=tuple(clip.video_id for clip in covered),
-        categories=torch.tensor(categories, dtype=torch.int64),
-        num_categories=len(class_index),
-        visual=visual,
-        audio=audio,
-    )
+def require_coverage(subject: str, num_covered: int, num_expected: int, min_coverage: float) -> None:
+    """Check that enough of the clips have features.
 
-
-def _require_coverage(subject: str, num_covered: int, num_expected: int, min_coverage: float) -> None:
+    Raises
+    ------
+    ShardError
+        If fewer than the share `min_coverage` have.
+    """
     if num_covered < min_coverage * num_expected:
         raise ShardError(
             explain(

@@ -3,8 +3,8 @@
 The whole state (weights, optimiser, schedule, random generators, history, best weights) is written to a scratch folder
 named by everything that determines the result. A killed run goes on after the last epoch that was written and ends in
 the same bytes; a finished one is only copied out. ``weights.safetensors`` is the epoch with the best validation
-accuracy, the result; ``weights_test_selected.safetensors`` the one with the best test accuracy, for comparison with
-code that reports that.
+score, the result; ``weights_test_selected.safetensors`` the one with the best test score, for comparison with code
+that reports that. What the score is, is up to the task, as are the labels: the loop knows neither.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,6 @@ from pipeline.core.errors import TrainingError, explain
 from pipeline.core.files import atomic_write, locked, scratch_folder, write_csv
 from pipeline.core.fingerprints import fingerprint, source_fingerprint
 from pipeline.methods.registry import METHODS
-from pipeline.metrics.labels import mask_labels
-from pipeline.metrics.segments import segment_accuracy
 from pipeline.params.schema import TrainParams
 from pipeline.training.checkpoints import (
     SELECTIONS,
@@ -44,35 +42,17 @@ from pipeline.training.checkpoints import (
     seed_folder,
     seed_folders,
 )
-from pipeline.training.dataset import ClipBatch, Clips, Dataset, LabelledClips
-from pipeline.training.inference import ARITHMETIC, localize, predict, reproducible
+from pipeline.training.dataset import ClipBatch, Dataset, Labelled, Splits
+from pipeline.training.inference import ARITHMETIC, answer, predict, reproducible
 from pipeline.training.loading import FeatureStore, choose_cache, open_store
-from pipeline.training.objective import ClipLabels, SegmentLabels, ShareLabels, Term, weigh
+from pipeline.training.objective import Term, terms_of, weigh
 from pipeline.training.order import draw_batches
-from pipeline.training.terms import terms_of
 
 logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 16  # batches between two looks at the losses: a look makes a GPU wait
 SAVING_SHARE = 0.05  # of the time, at most, that writing the state may take
 DIGEST_BYTES = 32  # of SHA-256, in front of a saved state
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The clips of a run: those to train on, with or without segment labels, and the labelled ones to score.
-
-    Under weak supervision no segment label of the clips to train on can be reached from here.
-    """
-
-    training: Clips | LabelledClips
-    val: LabelledClips
-    test: LabelledClips
-
-    @property
-    def training_clips(self) -> Clips:
-        """The clips to train on, without labels per segment."""
-        return self.training.clips if isinstance(self.training, LabelledClips) else self.training
 
 
 def train(params: TrainParams, dataset: Dataset, output: Path, device: torch.device) -> None:
@@ -94,7 +74,7 @@ def train(params: TrainParams, dataset: Dataset, output: Path, device: torch.dev
     ParamsError
         If the features do not fit where ``train.cache`` wants them.
     """
-    splits = choose_splits(params, dataset)
+    splits = dataset.splits(params)
     cache = choose_cache(params.cache, dataset, device)
     with reproducible(), open_store(dataset, cache, device, ARITHMETIC[params.precision].network) as store:
         for stale in seed_folders(output)[1:]:
@@ -106,37 +86,6 @@ def train(params: TrainParams, dataset: Dataset, output: Path, device: torch.dev
                     _train_seed(seeded, dataset, splits, store, output, device, live)
             else:
                 _train_seed(seeded, dataset, splits, store, seed_folder(output, seeded.seed), device, None)
-
-
-def choose_splits(params: TrainParams, dataset: Dataset) -> Splits:
-    """Return the splits as the supervision lets a run see them, with background clips where they are asked for."""
-    dataset.require_trainable(params.supervision)
-    if params.supervision == "full":
-        if len(dataset.untimed):
-            logger.info("full training leaves out %d clips without times", len(dataset.untimed))
-        return Splits(dataset.train, dataset.val, dataset.test)
-    needs_shares = METHODS[params.method].needs_event_shares
-    training = dataset.train.without_segment_labels(with_event_shares=needs_shares)
-    if needs_shares:
-        dataset.require_clips("train")
-        if len(dataset.untimed):
-            logger.info("%s leaves out %d clips without times: it needs shares", params.method, len(dataset.untimed))
-    elif len(dataset.untimed):
-        training = training.joined(dataset.untimed)
-    wanted = params.weak.background_clips
-    if wanted is True and len(dataset.background) == 0:
-        raise TrainingError(
-            explain(
-                "train.weak.background_clips: true",
-                expected="clips of the split `background` with features",
-                found="none",
-                remedy="add them to the data set, or write auto or false",
-            )
-        )
-    if wanted is True or (wanted == "auto" and params.conduct.background_clips):
-        logger.info("weak training with %d background clips (train.weak.background_clips)", len(dataset.background))
-        training = training.joined(dataset.background)
-    return Splits(training, dataset.val, dataset.test)
 
 
 def _train_seed(
@@ -196,7 +145,7 @@ def _identity(
             "milestones_are_steps": params.milestones_are_steps,
             "initialisation": params.initialisation,
             "network": description.network,
-            "clips": [_labels(split) for split in (splits.training, splits.val, splits.test)],
+            "clips": [split.identity() for split in (splits.training, splits.val, splits.test)],
             "categories": list(dataset.categories),
             "features": [asdict(folder.index) for folder in (dataset.visual, dataset.audio)],
             "code": source_fingerprint(__name__, *METHODS[params.method].modules(params.supervision)),
@@ -204,13 +153,6 @@ def _identity(
             "torch": torch.__version__,
         }
     )
-
-
-def _labels(clips: Clips | LabelledClips) -> list[Any]:
-    if isinstance(clips, LabelledClips):
-        return [*_labels(clips.clips), clips.events.tolist(), clips.truth.tolist(), clips.has_media.tolist()]
-    shares = [] if clips.event_shares is None else [clips.event_shares.tolist()]
-    return [list(clips.clip_ids), clips.categories.tolist(), *shares]
 
 
 def _log(live: Live | None, row: dict[str, float]) -> None:
@@ -262,10 +204,10 @@ class Run:
         seconds = time.perf_counter() - started
         if not self.params.milestones_are_steps:
             self.scheduler.step()
-        accuracy = {"val": self._accuracy(self.splits.val, number), "test": self._accuracy(self.splits.test, number)}
-        for split, value in accuracy.items():
-            if self._is_better(split, number, value):
-                description = replace(self.description, epoch=number, selected_on=split, accuracy=value)
+        scores = {"val": self._score(self.splits.val, number), "test": self._score(self.splits.test, number)}
+        for split, score in scores.items():
+            if self._is_better(split, number, score):
+                description = replace(self.description, epoch=number, selected_on=split, score=score)
                 state = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
                 self.best[split] = description, state
         gradient_norm = means.pop("gradient_norm")
@@ -274,8 +216,8 @@ class Run:
             "learning_rate": learning_rate,
             **{f"train_{name}": value for name, value in means.items()},
             "gradient_norm": gradient_norm,
-            "validation_accuracy": accuracy["val"],
-            "test_accuracy": accuracy["test"],
+            "validation_score": scores["val"],
+            "test_score": scores["test"],
         }
         self.history.append(row)
         logger.info(
@@ -285,19 +227,19 @@ class Run:
             ", ".join(f"{name} {value:.4g}" for name, value in means.items()),
             learning_rate,
             gradient_norm,
-            accuracy["val"],
+            scores["val"],
             len(self.splits.training) / seconds,
         )
         return row
 
-    def _is_better(self, split: str, number: int, accuracy: float) -> bool:
+    def _is_better(self, split: str, number: int, score: float) -> bool:
         """Tell whether an epoch takes the place of the best one so far; there is always one in the end."""
         rule, best = self.conduct.selection, self.best.get(split)
         if not rule.is_candidate(number):
             return best is None and number == self.settings.num_epochs
-        if best is None or best[0].accuracy is None or (rule.keeps_last and split == "val"):
+        if best is None or best[0].score is None or (rule.keeps_last and split == "val"):
             return True
-        return accuracy >= best[0].accuracy if rule.takes_later else accuracy > best[0].accuracy
+        return score >= best[0].score if rule.takes_later else score > best[0].score
 
     def save(self) -> None:
         """Write the state to scratch, atomically."""
@@ -323,7 +265,7 @@ class Run:
         write_csv(output / "history.csv", list(self.history[0]), self.history)
         best = self.best["val"][0]
         kept = self.conduct.selection.describe_kept(self.settings.num_epochs)
-        logger.info("kept epoch %d, %s: %.2f %% of segments there", best.epoch, kept, best.accuracy)
+        logger.info("kept epoch %d, %s: %.2f %% there", best.epoch, kept, best.score)
 
     def _resume(self) -> None:
         if not self._path.is_file():
@@ -368,7 +310,7 @@ class Run:
 
     def _step(self, terms: Sequence[Term], batch: ClipBatch, positions: Sequence[int]) -> Tensor:
         """Descend once; return total, terms and gradient norm, on the device."""
-        losses = weigh(terms, localize(self.network, batch, self.arithmetic), self._labels(batch, positions))
+        losses = weigh(terms, answer(self.network, batch, self.arithmetic), self._labels(batch, positions))
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         limit = self.settings.max_gradient_norm
@@ -378,15 +320,8 @@ class Run:
             self.scheduler.step()
         return torch.stack([losses.total, *losses.terms.values(), norm]).detach()
 
-    def _labels(self, batch: ClipBatch, positions: Sequence[int]) -> ClipLabels:
-        clips = self.splits.training_clips
-        if isinstance(self.splits.training, LabelledClips):
-            events = self.splits.training.events[list(positions)].to(self.device)
-            return SegmentLabels(batch.categories, clips.num_categories, events)
-        if clips.event_shares is not None:
-            shares = clips.event_shares[list(positions)].to(self.device)
-            return ShareLabels(batch.categories, clips.num_categories, shares)
-        return ClipLabels(batch.categories, clips.num_categories)
+    def _labels(self, batch: ClipBatch, positions: Sequence[int]) -> Any:
+        return self.splits.training.labels(batch, positions)
 
     def _require_finite(
         self, rows: Sequence[Tensor], first: int, names: Sequence[str], batches: Sequence[Sequence[int]], number: int
@@ -406,14 +341,12 @@ class Run:
                     )
                 )
 
-    def _accuracy(self, labelled: LabelledClips, number: int) -> float:
+    def _score(self, labelled: Labelled, number: int) -> float:
         try:
             outputs = predict(self.network, labelled.clips, self.store, self.arithmetic)
         except TrainingError as error:  # the losses were finite, and the last step was not
             raise TrainingError(f"epoch {number}: {error}") from error
-        valid = labelled.has_media.numpy()
-        predicted = mask_labels(outputs.labels, valid, num_categories=labelled.clips.num_categories)
-        return segment_accuracy(predicted, labelled.truth.numpy())
+        return labelled.score(outputs, METHODS[self.params.method].rule)
 
 
 def _generator_states(device: torch.device) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The parts of an objective: the labels of a supervision, terms that compare answers with them, their sum."""
+"""The parts of an objective: terms that compare answers with labels, and their sum. The terms are up to the task."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,61 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.localization.answers import Localization
-from models.localization.losses import BACKGROUND_CLIP
-
-
-@dataclass(frozen=True)
-class ClipLabels:
-    """The labels of weak training, one category per clip.
-
-    Parameters
-    ----------
-    categories : torch.Tensor
-        Shape (B,), int64; :data:`models.localization.losses.BACKGROUND_CLIP` for a clip known to be background
-        throughout.
-    num_categories : int
-        C; as a class, background is number C.
-    """
-
-    categories: Tensor
-    num_categories: int
-
-    @property
-    def classes(self) -> Tensor:
-        """The class of each clip, (B,) int64: its category, C for one known to be background throughout."""
-        return torch.where(self.categories == BACKGROUND_CLIP, self.num_categories, self.categories)
-
-
-@dataclass(frozen=True)
-class ShareLabels(ClipLabels):
-    """The labels of weak training that knows how much of each clip is its event.
-
-    Parameters
-    ----------
-    event_shares : torch.Tensor
-        Shape (B,), share of the segments that hold the clip's event, 0 to 1.
-    """
-
-    event_shares: Tensor
-
-
-@dataclass(frozen=True)
-class SegmentLabels(ClipLabels):
-    """The labels of full training: those of weak training, and the events per segment.
-
-    Parameters
-    ----------
-    events : torch.Tensor
-        Shape (B, T), bool.
-    """
-
-    events: Tensor
-
-    @property
-    def segment_classes(self) -> Tensor:
-        """The class of each segment, (B, T) int64: the clip's category where its event is, else C."""
-        return torch.where(self.events, self.categories.unsqueeze(1), self.num_categories)
+from pipeline.core.references import resolve
+from pipeline.methods.registry import METHODS
+from pipeline.methods.settings import ScheduleParams, Supervision
 
 
 @dataclass(frozen=True)
@@ -96,8 +44,16 @@ class Losses:
     total: Tensor
 
 
-def weigh(terms: Sequence[Term], output: Localization, labels: ClipLabels) -> Losses:
+def weigh(terms: Sequence[Term], output: Any, labels: Any) -> Losses:
     """Compute the terms of a batch and their weighted sum."""
     values = {term.name: term.compute(output, labels) for term in terms}
     total = torch.stack([term.weight * values[term.name] for term in terms]).sum()
     return Losses(values, total)
+
+
+def terms_of(method: str, supervision: Supervision, settings: ScheduleParams) -> tuple[Term, ...]:
+    """Return the terms of a method under these settings; a term of weight 0 is left out."""
+    chosen = METHODS[method]
+    named: Mapping[str, Callable[[Any], Term]] = resolve(f"{chosen.terms_module}:TERMS")
+    terms = (named[name](settings) for name in chosen.terms[supervision])
+    return tuple(term for term in terms if term.weight > 0)

@@ -17,7 +17,7 @@ from torch import Tensor
 from avel_testing.released_runs import Comparison, ReleasedLabels, Store, make_run, make_splits, record_run
 from models.localization.psp import PSPLocalization, PSPNet
 from pipeline.params.schema import TrainParams, params_of_task
-from pipeline.training.objective import ClipLabels
+from pipeline.training.localization.labels import ClipLabels
 
 pytestmark = pytest.mark.slow
 

@@ -23,8 +23,8 @@ from models.localization.losses import BACKGROUND_CLIP
 from models.localization.segment_losses import event_share_targets
 from pipeline.methods import registry
 from pipeline.params.schema import TrainParams, params_of_task
-from pipeline.training.inference import decide
-from pipeline.training.objective import ClipLabels, ShareLabels
+from pipeline.training.localization.decisions import decide
+from pipeline.training.localization.labels import ClipLabels, ShareLabels
 
 pytestmark = pytest.mark.slow
 

@@ -15,11 +15,12 @@ from models.localization.answers import Localization
 from models.localization.released import translate_names
 from pipeline.methods.registry import METHODS
 from pipeline.params.schema import TrainParams
-from pipeline.training import terms
 from pipeline.training.checkpoints import new_checkpoint
-from pipeline.training.dataset import ClipBatch, Clips, LabelledClips
-from pipeline.training.loop import Run, Splits
-from pipeline.training.objective import ClipLabels, SegmentLabels
+from pipeline.training.dataset import ClipBatch, Splits
+from pipeline.training.localization import terms
+from pipeline.training.localization.dataset import CategoryClips, LabelledClips
+from pipeline.training.localization.labels import ClipLabels, SegmentLabels
+from pipeline.training.loop import Run
 
 
 @dataclass
@@ -47,10 +48,10 @@ class Store:
     audio: Tensor
     shuffles: bool = True
 
-    def epoch_order(self, clips: Clips) -> Tensor:
+    def epoch_order(self, clips: CategoryClips) -> Tensor:
         return torch.randperm(len(clips)) if self.shuffles else torch.arange(len(clips))
 
-    def batches(self, clips: Clips, batches: Sequence[Sequence[int]]) -> Iterator[ClipBatch]:
+    def batches(self, clips: CategoryClips, batches: Sequence[Sequence[int]]) -> Iterator[ClipBatch]:
         for positions in batches:
             yield ClipBatch(self.visual[positions], self.audio[positions], clips.categories[positions])
 
@@ -81,7 +82,7 @@ def make_splits(
 ) -> Splits:
     """Return the set's batch to train on, weak training without labels per segment, and its first clip to score."""
     clip_ids = tuple(str(number) for number in range(len(segments)))
-    clips = Clips(clip_ids, clip_ids, categories, segments.shape[2] - 1, None, None, event_shares)
+    clips = CategoryClips(clip_ids, clip_ids, categories, segments.shape[2] - 1, None, None, event_shares)
     truth = torch.from_numpy(segments.argmax(axis=2))
     labelled = LabelledClips(clips, events, truth, torch.ones_like(events), len(clips))
     first = replace(clips, clip_ids=clip_ids[:1], video_ids=clip_ids[:1], categories=categories[:1], event_shares=None)

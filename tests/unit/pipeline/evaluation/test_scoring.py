@@ -2,26 +2,32 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from pipeline.core.errors import CheckpointError
-from pipeline.evaluation.scoring import load_selected, score
+from pipeline.evaluation.scoring import Scored, load_selected, score
 from pipeline.training.checkpoints import SELECTIONS, load_checkpoint, save_checkpoint
-from pipeline.training.dataset import Dataset, load_dataset
+from pipeline.training.dataset import load_dataset
+from pipeline.training.localization.dataset import LocalizationDataset
 from pipeline.training.loop import train
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def trained(make_run: Callable, make_params: Callable, tmp_path: Path) -> tuple[Dataset, Path]:
+def trained(make_run: Callable, make_params: Callable, tmp_path: Path) -> tuple[LocalizationDataset, Path]:
     """Return a data set with a masked segment, and the folder of weights trained on it."""
     run = make_run(num_clips=36, masked={"clip09": 3})
     params = make_params(**{"train.cpsp.full.num_epochs": 1, "train.cpsp.full.milestones": []})
     dataset = load_dataset(params, run / "prepared", run / "features")
     train(params.train, dataset, tmp_path / "train", CPU)
     return dataset, tmp_path / "train"
+
+
+def predicted(scored: Scored) -> np.ndarray:
+    return scored.clips.predicted(scored.outputs)
 
 
 def test_each_checkpoint_is_scored_by_its_own_labels_in_one_pass(trained: tuple) -> None:
@@ -31,10 +37,10 @@ def test_each_checkpoint_is_scored_by_its_own_labels_in_one_pass(trained: tuple)
     together = score(pair, dataset.test, dataset, CPU, num_with_maps=1)
     alone = [score([one], dataset.test, dataset, CPU)[0] for one in pair]
     for scored, again in zip(together, alone, strict=True):
-        assert (scored.predicted == again.predicted).all()
-        right = (scored.predicted == dataset.test.truth.numpy()).mean()
-        assert scored.segment_accuracy == pytest.approx(100 * right)
-        counts = scored.count_per_video()
+        assert (predicted(scored) == predicted(again)).all()
+        right = (predicted(scored) == dataset.test.truth.numpy()).mean()
+        assert scored.score == pytest.approx(100 * right)
+        counts = scored.per_video()["segment_accuracy"]
         assert counts.correct.sum() / counts.total.sum() == pytest.approx(right)
     assert [bool(scored.outputs.maps) for scored in together] == [True, False]
 
@@ -44,7 +50,7 @@ def test_segments_without_media_are_labelled_background(trained: tuple) -> None:
     (scored, _) = score(load_selected(folder, dataset, CPU), dataset.test, dataset, CPU)
     clip = dataset.test.clips.clip_ids.index("clip09")
     assert not dataset.test.has_media[clip, 3]
-    assert scored.predicted[clip, 3] == len(dataset.categories)
+    assert predicted(scored)[clip, 3] == len(dataset.categories)
 
 
 def test_of_imported_weights_nothing_was_selected_on_test(trained: tuple, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from pipeline.core.errors import CheckpointError
 from pipeline.evaluation.stage import evaluate_run
 from pipeline.store.maps import load_maps
 from pipeline.training.checkpoints import SELECTIONS, load_checkpoint
-from pipeline.training.dataset import Clips, Dataset, load_dataset
-from pipeline.training.inference import MATRICES
+from pipeline.training.dataset import load_dataset
 from pipeline.training.loading import open_store
+from pipeline.training.localization.dataset import CategoryClips, LocalizationDataset
+from pipeline.training.localization.decisions import MATRICES
 from pipeline.training.loop import train
 
 CPU = torch.device("cpu")
@@ -47,7 +48,7 @@ def short(**changes: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def trained(make_run: Callable, make_params: Callable, tmp_path: Path) -> tuple[Dataset, Path, Callable]:
+def trained(make_run: Callable, make_params: Callable, tmp_path: Path) -> tuple[LocalizationDataset, Path, Callable]:
     run = make_run(num_clips=36, masked={"clip09": 3}, without_audio=("clip10",))
     params = make_params(**short())
     dataset = load_dataset(params, run / "prepared", run / "features")
@@ -79,9 +80,9 @@ def test_the_scores_are_those_of_the_epochs_that_training_selected(trained: tupl
     metrics = json.loads((folder / "evaluate/metrics.json").read_text())
     history = rows(folder / "train/history.csv")
     best = history[metrics["best_epoch"] - 1]
-    assert float(best["validation_accuracy"]) == max(float(row["validation_accuracy"]) for row in history)
-    assert metrics["segment_accuracy"] == pytest.approx(float(best["test_accuracy"]), abs=1e-4)
-    chosen_on_test = max(float(row["test_accuracy"]) for row in history)
+    assert float(best["validation_score"]) == max(float(row["validation_score"]) for row in history)
+    assert metrics["segment_accuracy"] == pytest.approx(float(best["test_score"]), abs=1e-4)
+    chosen_on_test = max(float(row["test_score"]) for row in history)
     assert metrics["test_selected_segment_accuracy"] == pytest.approx(chosen_on_test, abs=1e-4)
 
 
@@ -118,7 +119,7 @@ def test_the_validation_split_is_predicted_by_the_epoch_it_selected(trained: tup
     metrics = json.loads((folder / "evaluate/metrics.json").read_text())
     best = rows(folder / "train/history.csv")[metrics["best_epoch"] - 1]
     right = [row["truth"] == row["prediction"] for row in predictions]
-    assert 100 * sum(right) / len(right) == pytest.approx(float(best["validation_accuracy"]), abs=1e-4)
+    assert 100 * sum(right) / len(right) == pytest.approx(float(best["validation_score"]), abs=1e-4)
 
 
 @pytest.mark.slow
@@ -142,7 +143,7 @@ def test_maps_say_where_each_clip_was_looked_at_and_what_was_connected(trained: 
 @pytest.mark.slow
 def test_without_validation_clips_only_the_test_split_is_predicted(trained: tuple) -> None:
     dataset, folder, make_params = trained
-    nothing = Clips((), (), torch.zeros(0, dtype=torch.int64), 3, dataset.visual, dataset.audio)
+    nothing = CategoryClips((), (), torch.zeros(0, dtype=torch.int64), 3, dataset.visual, dataset.audio)
     val = replace(dataset.val, clips=nothing, truth=dataset.val.truth[:0], has_media=dataset.val.has_media[:0])
     evaluate_run(make_params().evaluate, replace(dataset, val=val), folder / "train", folder / "tested", CPU)
     assert rows(folder / "tested/predictions_val.csv") == []
@@ -250,4 +251,4 @@ def test_weights_trained_in_bfloat16_are_scored_in_it(
         ("segment_accuracy", "best_epoch"),
         ("test_selected_segment_accuracy", "test_selected_epoch"),
     ):
-        assert metrics[accuracy] == pytest.approx(float(history[metrics[epoch] - 1]["test_accuracy"]), abs=1e-4)
+        assert metrics[accuracy] == pytest.approx(float(history[metrics[epoch] - 1]["test_score"]), abs=1e-4)

@@ -94,15 +94,13 @@ def make_model(media: SimpleNamespace) -> Callable[..., Model]:
             supervision="full",
             network={},
             categories=list(categories),
-            visual_channels=1,
-            num_positions=SIDE**2,
-            audio_features=1,
+            inputs={"visual_channels": 1, "num_positions": SIDE**2, "audio_features": 1},
             visual_recipe={},
             audio_recipe={},
             precision="float32",
             epoch=7,
             selected_on="val",
-            accuracy=50.0,
+            score=50.0,
             seed=1,
         )
         return Model(

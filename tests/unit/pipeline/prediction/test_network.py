@@ -28,15 +28,13 @@ def checkpoint_of(visual: dict[str, Any], audio: dict[str, Any], *, channels: in
         supervision="full",
         network={"tau": 0.1, "pooling": "mean"},
         categories=["bell", "siren"],
-        visual_channels=channels,
-        num_positions=49,
-        audio_features=128,
+        inputs={"visual_channels": channels, "num_positions": 49, "audio_features": 128},
         visual_recipe=visual,
         audio_recipe=audio,
         precision="float32",
         epoch=3,
         selected_on="val",
-        accuracy=50.0,
+        score=50.0,
         seed=1,
     )
 

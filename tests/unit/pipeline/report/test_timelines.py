@@ -10,7 +10,7 @@ from pipeline.drawing.palette import colours
 from pipeline.report.inputs import load_run
 from pipeline.report.run import MATRICES
 from pipeline.report.timelines import build_timeline
-from pipeline.training.inference import MATRICES as WRITTEN_MATRICES
+from pipeline.training.localization.decisions import MATRICES as WRITTEN_MATRICES
 
 
 @pytest.fixture(scope="module")

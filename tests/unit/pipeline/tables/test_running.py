@@ -16,7 +16,8 @@ from pipeline.tables.plans import Plan
 from pipeline.tables.records import load_record
 from pipeline.tables.running import run_row
 from pipeline.training.checkpoints import SELECTIONS
-from pipeline.training.dataset import Dataset, load_dataset
+from pipeline.training.dataset import load_dataset
+from pipeline.training.localization.dataset import LocalizationDataset
 from pipeline.training.loop import train
 
 CPU = torch.device("cpu")
@@ -49,7 +50,7 @@ def run(make_run: Callable[..., Path], make_params: Callable[..., Params], tmp_p
 def test_a_row_scores_what_the_main_graph_would_with_its_settings(
     run: Callable, make_params: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def train_two(params: TrainParams, dataset: Dataset, output: Path, device: torch.device) -> None:
+    def train_two(params: TrainParams, dataset: LocalizationDataset, output: Path, device: torch.device) -> None:
         """Train, and put weights that hardly learned anything in the place of the best on test."""
         train(params, dataset, output, device)
         poor = make_params(**{**VALUES, "train.cpsp.full.num_epochs": 1, "train.cpsp.full.learning_rate": 1e-6})

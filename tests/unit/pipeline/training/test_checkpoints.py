@@ -18,15 +18,13 @@ DESCRIPTION = Checkpoint(
     supervision="full",
     network={"tau": 0.1, "pooling": "max"},
     categories=["bell", "siren"],
-    visual_channels=8,
-    num_positions=9,
-    audio_features=128,
+    inputs={"visual_channels": 8, "num_positions": 9, "audio_features": 128},
     visual_recipe={"weights": "random:1"},
     audio_recipe={"weights": "random:2"},
     precision="float32",
     epoch=3,
     selected_on="val",
-    accuracy=50.0,
+    score=50.0,
     seed=1,
 )
 

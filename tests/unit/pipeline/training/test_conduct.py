@@ -15,9 +15,10 @@ from pipeline.methods.registry import METHODS
 from pipeline.params.schema import Params
 from pipeline.training import loop as training
 from pipeline.training.checkpoints import load_checkpoint
-from pipeline.training.dataset import Dataset, load_dataset
-from pipeline.training.loop import Run, choose_splits, train
-from pipeline.training.objective import ClipLabels, SegmentLabels, ShareLabels
+from pipeline.training.dataset import load_dataset
+from pipeline.training.localization.dataset import LocalizationDataset
+from pipeline.training.localization.labels import ClipLabels, SegmentLabels, ShareLabels
+from pipeline.training.loop import Run, train
 from pipeline.training.order import draw_batches
 
 CPU = torch.device("cpu")
@@ -34,7 +35,7 @@ def short(method: str, supervision: str = "full", *, recipe: str = "authors", nu
     }
 
 
-def load(run: Path, params: Params) -> Dataset:
+def load(run: Path, params: Params) -> LocalizationDataset:
     return load_dataset(params, run / "prepared", run / "features")
 
 
@@ -65,7 +66,7 @@ def test_the_epoch_that_counts_is_the_authors_choice(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Run, "_accuracy", lambda self, split, number: float(scores[number - 1]))
+    monkeypatch.setattr(Run, "_score", lambda self, split, number: float(scores[number - 1]))
     monkeypatch.setattr(
         Run, "_descend", lambda self, number: self.optimizer.step() or {"loss": 0.0, "gradient_norm": 0.0}
     )
@@ -74,14 +75,14 @@ def test_the_epoch_that_counts_is_the_authors_choice(
     for name, epoch in (("weights.safetensors", on_val), ("weights_test_selected.safetensors", on_test)):
         checkpoint, _ = load_checkpoint(tmp_path / "out" / name, CPU)
         assert checkpoint.epoch == epoch
-        assert checkpoint.accuracy == scores[epoch - 1]
+        assert checkpoint.score == scores[epoch - 1]
 
 
 def test_the_common_recipe_selects_every_epoch_and_has_its_own_schedule(
     make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = [50.0, 99.0, 99.0, 60.0]
-    monkeypatch.setattr(Run, "_accuracy", lambda self, split, number: scores[number - 1])
+    monkeypatch.setattr(Run, "_score", lambda self, split, number: scores[number - 1])
     params = make_params(**short("psp", recipe="common"), **{"train.common.full.learning_rate": 0.125})
     train(params.train, load(make_run(), params), tmp_path / "out", CPU)
     rows = history(tmp_path / "out")
@@ -137,7 +138,7 @@ def test_each_method_is_told_no_more_than_its_labels(
 
 def test_the_share_of_a_background_clip_is_zero(make_run: Callable, make_params: Callable) -> None:
     params = make_params(**short("psp", "weak"))
-    splits = choose_splits(params.train, load(make_run(background=3), params))
+    splits = load(make_run(background=3), params).splits(params.train)
     shares = splits.training_clips.event_shares
     assert shares is not None
     assert shares[-3:].tolist() == [0.0, 0.0, 0.0]
@@ -153,7 +154,7 @@ def test_clips_without_times_join_weak_training_that_needs_no_shares(
     dataset = load(make_run(untimed=("clip00", "clip01")), make_params())
     assert (len(dataset.train), len(dataset.untimed)) == (10, 2)
     params = make_params(**short(method, supervision))
-    assert len(choose_splits(params.train, dataset).training) == expected
+    assert len(dataset.splits(params.train).training) == expected
 
 
 @pytest.mark.parametrize(("method", "supervision"), [("cpsp", "full"), ("psp", "weak")])
@@ -167,8 +168,8 @@ def test_clips_that_are_left_out_are_counted_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     dataset = load(make_run(untimed=untimed), make_params())
-    with caplog.at_level("INFO", "pipeline.training.loop"):
-        choose_splits(make_params(**short(method, supervision)).train, dataset)
+    with caplog.at_level("INFO", "pipeline.training"):
+        dataset.splits(make_params(**short(method, supervision)).train)
     assert ("leaves out 2 clips without times" in caplog.text) == bool(untimed)
     assert ("leaves out" in caplog.text) == bool(untimed)
 
@@ -177,10 +178,10 @@ def test_clips_without_times_are_enough_for_weak_training_alone(make_run: Callab
     to_train_on = load(make_run(), make_params()).train.clips.clip_ids
     dataset = load(make_run(untimed=to_train_on), make_params())
     assert len(dataset.train) == 0
-    assert len(choose_splits(make_params(**short("cpsp", "weak")).train, dataset).training) == 12
+    assert len(dataset.splits(make_params(**short("cpsp", "weak")).train).training) == 12
     for method, supervision in (("cpsp", "full"), ("psp", "weak")):
         with pytest.raises(TrainingError, match="split train: expected at least one clip"):
-            choose_splits(make_params(**short(method, supervision)).train, dataset)
+            dataset.splits(make_params(**short(method, supervision)).train)
 
 
 def test_the_recipe_decides_order_and_last_batch(make_run: Callable, make_params: Callable, tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_the_recipe_decides_order_and_last_batch(make_run: Callable, make_params
 
     def epochs(method: str, supervision: str, **changes: Any) -> list[list[list[int]]]:
         params = make_params(**short(method, supervision), **changes)
-        splits = choose_splits(params.train, load(run, params))
+        splits = load(run, params).splits(params.train)
         store = type("Store", (), {"epoch_order": lambda self, clips: torch.randperm(len(clips))})()
         return [draw_batches(splits.training_clips, store, params.train.conduct, 5) for _ in range(2)]
 
@@ -265,7 +266,7 @@ def test_initial_weights_are_as_released_or_xavier(make_run: Callable, make_para
     for rule in ("released", "xavier"):
         params = make_params(**short("cpsp"), **{"train.initialisation": rule})
         dataset = load(run, params)
-        splits = choose_splits(params.train, dataset)
+        splits = dataset.splits(params.train)
         description = training.new_checkpoint(params.train, dataset)
         network = Run(params.train, splits, description, None, CPU, tmp_path / rule).network
         assert isinstance(network, PSPNet)
@@ -283,7 +284,7 @@ def test_every_setting_that_changes_a_result_names_it_anew(
         params = make_params(**short("psp", "weak") | changes)
         dataset = load(run, params)
         description = training.new_checkpoint(params.train, dataset)
-        return training._identity(params.train, description, choose_splits(params.train, dataset), dataset, CPU)
+        return training._identity(params.train, description, dataset.splits(params.train), dataset, CPU)
 
     names = [
         name_of(),

@@ -12,8 +12,9 @@ from pipeline.core.errors import ParamsError, ShardError
 from pipeline.store.manifest import VideoFile
 from pipeline.store.placing import shard_groups
 from pipeline.training import loading as module
-from pipeline.training.dataset import ClipBatch, Dataset, load_dataset
+from pipeline.training.dataset import ClipBatch, load_dataset
 from pipeline.training.loading import BLOCK_SIZE, WINDOW_BLOCKS, block_shuffle, choose_cache, open_store
+from pipeline.training.localization.dataset import LocalizationDataset
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda", 0)
@@ -23,14 +24,14 @@ ON_A_GPU = [("gpu", None), *ON_THE_CPU]
 
 
 @pytest.fixture
-def dataset(make_run: Callable, make_params: Callable) -> Dataset:
+def dataset(make_run: Callable, make_params: Callable) -> LocalizationDataset:
     """Return clips in several shards, which lie at other places for audio than for video."""
     run = make_run(shard_size=7, without_audio=("clip03",), background=2)
     params = make_params(**{"dataset.min_coverage": 0.5})
     return load_dataset(params, run / "prepared", run / "features")
 
 
-def as_read_from_the_shards(dataset: Dataset, positions: list[int], dtype: torch.dtype) -> ClipBatch:
+def as_read_from_the_shards(dataset: LocalizationDataset, positions: list[int], dtype: torch.dtype) -> ClipBatch:
     clips, features = dataset.train.clips, []
     for folder in (dataset.visual, dataset.audio):
         rows = {}
@@ -50,7 +51,7 @@ def assert_same(batch: ClipBatch, expected: ClipBatch) -> None:
 
 
 def check_batches(
-    dataset: Dataset, cache: module.Cache, num_workers: int | None, device: torch.device, dtype: torch.dtype
+    dataset: LocalizationDataset, cache: module.Cache, num_workers: int | None, device: torch.device, dtype: torch.dtype
 ) -> None:
     batches = [[3, 0, 10, 7], [5], [1, 2, 3, 4, 6, 8, 9, 10], [0, 0]]
     with open_store(dataset, cache, device, dtype, num_workers=num_workers) as store:
@@ -68,7 +69,7 @@ def check_batches(
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize(("cache", "num_workers"), ON_THE_CPU)
 def test_every_cache_gives_what_the_shards_hold(
-    dataset: Dataset, cache: module.Cache, num_workers: int | None, dtype: torch.dtype
+    dataset: LocalizationDataset, cache: module.Cache, num_workers: int | None, dtype: torch.dtype
 ) -> None:
     check_batches(dataset, cache, num_workers, CPU, dtype)
 
@@ -77,7 +78,7 @@ def test_every_cache_gives_what_the_shards_hold(
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize(("cache", "num_workers"), ON_A_GPU)
 def test_every_cache_gives_a_gpu_what_the_shards_hold(
-    dataset: Dataset, cache: module.Cache, num_workers: int | None, dtype: torch.dtype
+    dataset: LocalizationDataset, cache: module.Cache, num_workers: int | None, dtype: torch.dtype
 ) -> None:
     check_batches(dataset, cache, num_workers, CUDA, dtype)
 
@@ -85,7 +86,7 @@ def test_every_cache_gives_a_gpu_what_the_shards_hold(
 @pytest.mark.gpu
 @pytest.mark.parametrize(("cache", "num_workers"), ON_A_GPU)
 def test_batches_for_a_gpu_are_not_overwritten_while_it_is_behind(
-    dataset: Dataset, cache: module.Cache, num_workers: int | None
+    dataset: LocalizationDataset, cache: module.Cache, num_workers: int | None
 ) -> None:
     batches = [[position] for position in range(11)] * 20
     with open_store(dataset, cache, CUDA, torch.float32, num_workers=num_workers) as store:
@@ -101,7 +102,7 @@ def test_batches_for_a_gpu_are_not_overwritten_while_it_is_behind(
 
 @pytest.mark.parametrize(("cache", "num_workers"), ON_THE_CPU)
 def test_reading_draws_nothing_from_the_random_generator(
-    dataset: Dataset, cache: module.Cache, num_workers: int | None
+    dataset: LocalizationDataset, cache: module.Cache, num_workers: int | None
 ) -> None:
     state = torch.get_rng_state()
     with open_store(dataset, cache, CPU, torch.float32, num_workers=num_workers) as store:
@@ -111,7 +112,7 @@ def test_reading_draws_nothing_from_the_random_generator(
 
 @pytest.mark.parametrize(("cache", "num_workers"), ON_THE_CPU)
 def test_an_epoch_has_an_order_of_its_own_that_the_seed_determines(
-    dataset: Dataset, cache: module.Cache, num_workers: int | None
+    dataset: LocalizationDataset, cache: module.Cache, num_workers: int | None
 ) -> None:
     clips = dataset.train.clips
     with open_store(dataset, cache, CPU, torch.float32, num_workers=num_workers) as store:
@@ -131,7 +132,7 @@ def test_an_epoch_has_an_order_of_its_own_that_the_seed_determines(
 
 @pytest.mark.parametrize("cache", ["ram", "stream"])
 def test_a_large_data_set_is_shuffled_in_blocks_wherever_it_is(
-    dataset: Dataset, cache: module.Cache, monkeypatch: pytest.MonkeyPatch
+    dataset: LocalizationDataset, cache: module.Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = dataset.train.clips
     monkeypatch.setattr(module, "SHUFFLED_WHOLE", dataset.visual.num_bytes + dataset.audio.num_bytes - 1)
@@ -194,7 +195,7 @@ def test_small_data_sets_are_shuffled_too(number: int) -> None:
     assert sorted(order.tolist()) == list(range(number))
 
 
-def test_a_batch_stays_as_it_is_while_it_is_held_and_its_memory_is_used_again(dataset: Dataset) -> None:
+def test_a_batch_stays_as_it_is_while_it_is_held_and_its_memory_is_used_again(dataset: LocalizationDataset) -> None:
     with open_store(dataset, "ram", CPU, torch.float32) as store:
         batches = store.batches(dataset.train.clips, [[position] for position in range(8)])
         held = next(batches).visual[0, 3:]  # a view is enough
@@ -205,7 +206,7 @@ def test_a_batch_stays_as_it_is_while_it_is_held_and_its_memory_is_used_again(da
     assert held.untyped_storage().data_ptr() not in places
 
 
-def test_features_a_network_has_saved_for_its_gradient_are_not_overwritten(dataset: Dataset) -> None:
+def test_features_a_network_has_saved_for_its_gradient_are_not_overwritten(dataset: LocalizationDataset) -> None:
     weight = torch.ones(128, requires_grad=True)
     total, sums = torch.zeros(()), torch.zeros(128)
     with open_store(dataset, "ram", CPU, torch.float32) as store:
@@ -231,7 +232,7 @@ def test_loading_takes_no_more_memory_than_the_features(make_run: Callable, make
     assert num_bytes <= size <= peak < 1.1 * num_bytes
 
 
-def test_an_error_while_reading_is_that_of_the_shard(dataset: Dataset) -> None:
+def test_an_error_while_reading_is_that_of_the_shard(dataset: LocalizationDataset) -> None:
     dataset.visual.files.paths[0].unlink()
     with (
         open_store(dataset, "stream", CPU, torch.float32, num_workers=1) as store,
@@ -242,7 +243,9 @@ def test_an_error_while_reading_is_that_of_the_shard(dataset: Dataset) -> None:
         open_store(dataset, "ram", CPU, torch.float32)
 
 
-def test_clips_of_another_data_set_are_refused(dataset: Dataset, make_run: Callable, make_params: Callable) -> None:
+def test_clips_of_another_data_set_are_refused(
+    dataset: LocalizationDataset, make_run: Callable, make_params: Callable
+) -> None:
     run = make_run()
     other = load_dataset(make_params(), run / "prepared", run / "features")
     with (

@@ -23,9 +23,10 @@ from pipeline.params.schema import Params
 from pipeline.training import loading
 from pipeline.training import loop as training
 from pipeline.training.checkpoints import load_checkpoint
-from pipeline.training.dataset import Dataset, LabelledClips, load_dataset
-from pipeline.training.loop import Run, choose_splits, train
-from pipeline.training.terms import terms_of
+from pipeline.training.dataset import load_dataset
+from pipeline.training.localization.dataset import LabelledClips, LocalizationDataset
+from pipeline.training.loop import Run, train
+from pipeline.training.objective import terms_of
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[4]
@@ -52,7 +53,7 @@ runpy.run_module("stages.train", run_name="__main__", alter_sys=True)
 """The train stage, as code, that writes its state after every epoch, however short."""
 
 
-def load(run: Path, params: Params) -> Dataset:
+def load(run: Path, params: Params) -> LocalizationDataset:
     return load_dataset(params, run / "prepared", run / "features")
 
 
@@ -120,14 +121,14 @@ def test_the_best_validation_epoch_is_kept_and_the_test_selected_one_beside_it(
     train(params.train, load(make_run(), params), tmp_path, CPU)
     rows = history(tmp_path)
     for name, column, split in (
-        ("weights.safetensors", "validation_accuracy", "val"),
-        ("weights_test_selected.safetensors", "test_accuracy", "test"),
+        ("weights.safetensors", "validation_score", "val"),
+        ("weights_test_selected.safetensors", "test_score", "test"),
     ):
         checkpoint, _ = load_checkpoint(tmp_path / name, CPU)
         scores = [float(row[column]) for row in rows]
         assert checkpoint.selected_on == split
         assert checkpoint.epoch == 1 + scores.index(max(scores))
-        assert checkpoint.accuracy == max(scores)
+        assert checkpoint.score == max(scores)
 
 
 def test_of_equally_good_epochs_the_earliest_is_kept(
@@ -140,23 +141,24 @@ def test_of_equally_good_epochs_the_earliest_is_kept(
         weights[number] = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
         return scores[number]
 
-    monkeypatch.setattr(Run, "_accuracy", score)
+    monkeypatch.setattr(Run, "_score", score)
     params = make_params(**fast())
     train(params.train, load(make_run(), params), tmp_path, CPU)
     for name in ("weights.safetensors", "weights_test_selected.safetensors"):
         checkpoint, network = load_checkpoint(tmp_path / name, CPU)
-        assert (checkpoint.epoch, checkpoint.accuracy) == (2, 60.0)
+        assert (checkpoint.epoch, checkpoint.score) == (2, 60.0)
         torch.testing.assert_close(network.state_dict(), weights[2], rtol=0, atol=0)
 
 
-def test_a_run_is_named_by_the_loop_its_method_and_its_network(
+def test_a_run_is_named_by_the_loop_its_method_its_network_and_its_task(
     make_run: Callable, make_params: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named: list[tuple[str, ...]] = []
     monkeypatch.setattr(training, "source_fingerprint", lambda *modules: named.append(modules) or "x")
     params = make_params(**fast("avel", num_epochs=1))
     train(params.train, load(make_run(), params), tmp_path, CPU)
-    assert named == [("pipeline.training.loop", "pipeline.methods.avel", "models.localization.avel")]
+    of_task = (f"pipeline.training.localization.{name}" for name in ("terms", "dataset"))
+    assert named == [("pipeline.training.loop", "pipeline.methods.avel", "models.localization.avel", *of_task)]
 
 
 @pytest.mark.slow
@@ -413,18 +415,18 @@ def test_background_clips_join_weak_training_where_they_are_wanted(
 ) -> None:
     params = make_params(**fast(method, "weak"), **{"train.weak.background_clips": wanted})
     dataset = load(make_run(background=3), params)
-    splits = choose_splits(params.train, dataset)
+    splits = dataset.splits(params.train)
     assert len(splits.training) == expected
     assert (splits.training_clips.categories == BACKGROUND_CLIP).sum() == expected - 12
     train(params.train, dataset, tmp_path, CPU)
     full = params.train.model_copy(update={"supervision": "full"})
-    assert len(choose_splits(full, dataset).training) == 12
+    assert len(dataset.splits(full).training) == 12
 
 
 def test_background_clips_that_are_not_there_are_missed(make_run: Callable, make_params: Callable) -> None:
     params = make_params(**fast(supervision="weak"), **{"train.weak.background_clips": True})
     with pytest.raises(TrainingError, match=r"train\.weak\.background_clips: true: .* split `background`"):
-        choose_splits(params.train, load(make_run(), params))
+        load(make_run(), params).splits(params.train)
 
 
 def test_an_empty_split_is_refused_before_any_work(make_run: Callable, make_params: Callable, tmp_path: Path) -> None:

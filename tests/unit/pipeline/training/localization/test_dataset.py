@@ -14,17 +14,20 @@ from pipeline.features.recipes import visual_recipe
 from pipeline.params.schema import Params
 from pipeline.store.manifest import Clip
 from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, load_index, write_shard
-from pipeline.training.dataset import ClipBatch, Clips, Dataset, LabelledClips, load_dataset
+from pipeline.training.dataset import ClipBatch, load_dataset
 from pipeline.training.loading import open_store
+from pipeline.training.localization.dataset import CategoryClips, LabelledClips, LocalizationDataset
 
 CPU = torch.device("cpu")
 
 
-def load(run: Path, params: Params) -> Dataset:
+def load(run: Path, params: Params) -> LocalizationDataset:
     return load_dataset(params, run / "prepared", run / "features")
 
 
-def read(dataset: Dataset, clips: Clips, positions: list[int], dtype: torch.dtype = torch.float32) -> ClipBatch:
+def read(
+    dataset: LocalizationDataset, clips: CategoryClips, positions: list[int], dtype: torch.dtype = torch.float32
+) -> ClipBatch:
     with open_store(dataset, "stream", CPU, dtype, num_workers=0) as store:
         (batch,) = store.batches(clips, [positions])
     return batch
@@ -82,7 +85,7 @@ def test_from_what_weak_training_is_given_no_segment_label_can_be_reached(
     train = load(make_run(background=2), make_params()).train
     dataset = load(make_run(background=2), make_params())
     weak = dataset.train.without_segment_labels().joined(dataset.background)
-    assert type(weak) is Clips
+    assert type(weak) is CategoryClips
     with open_store(dataset, cache, CPU, torch.float32, num_workers=0) as store:
         batches = store.batches(weak, [list(range(len(weak)))])
         given = [weak, store, batches, next(batches)]

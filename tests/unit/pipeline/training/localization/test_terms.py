@@ -12,14 +12,17 @@ from avel_testing.methods import EVERY_TRAINING
 from models.localization.answers import GatedLocalization, SegmentLocalization
 from models.localization.losses import BACKGROUND_CLIP
 from pipeline.core.fingerprints import import_closure
-from pipeline.methods.registry import METHODS
-from pipeline.params.schema import TrainParams
-from pipeline.training.networks import InputShape, network_of
-from pipeline.training.objective import ClipLabels, Losses, SegmentLabels, ShareLabels, weigh
-from pipeline.training.terms import TERMS as TERMS_BY_NAME
-from pipeline.training.terms import terms_of
+from pipeline.core.references import resolve
+from pipeline.methods.registry import METHODS, methods_of
+from pipeline.methods.settings import Task
+from pipeline.params.schema import LocalizationTrainParams, ParsingTrainParams, TrainParams
+from pipeline.training.localization.labels import ClipLabels, SegmentLabels, ShareLabels
+from pipeline.training.localization.terms import TERMS as TERMS_BY_NAME
+from pipeline.training.objective import Losses, terms_of, weigh
 
-SHAPE = InputShape(num_categories=3, visual_channels=8, num_positions=4, audio_features=6)
+SHAPE = {"num_categories": 3, "visual_channels": 8, "num_positions": 4, "audio_features": 6}
+
+
 EVENTS = torch.tensor(
     [[0, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 1, 1], [0, 1, 1, 1], [1, 1, 0, 0]], dtype=torch.bool
 )
@@ -65,15 +68,15 @@ def losses_of(make_params: Callable) -> Callable[..., Losses]:
         changes = {f"train.{method}.{supervision}.{key.replace('__', '.')}": value for key, value in changes.items()}
         train: TrainParams = make_params(**changes, **{"train.method": method, "train.supervision": supervision}).train
         torch.manual_seed(0)
-        network = network_of(method, supervision, SHAPE, train.settings.network_settings(train.conduct)).eval()
+        network = build(method, supervision, SHAPE, train).eval()
         visual, audio = torch.rand(6, 4, 2, 2, 8), torch.rand(6, 4, 6)
         output = network(visual[: len(categories)], audio[: len(categories)])
-        labels = ClipLabels(categories, SHAPE.num_categories)
+        labels = ClipLabels(categories, SHAPE["num_categories"])
         if supervision == "full":
-            labels = SegmentLabels(categories, SHAPE.num_categories, events)
+            labels = SegmentLabels(categories, SHAPE["num_categories"], events)
         elif METHODS[method].needs_event_shares:
             shares = torch.where(categories == BACKGROUND_CLIP, 0.0, SHARES[: len(categories)])
-            labels = ShareLabels(categories, SHAPE.num_categories, shares)
+            labels = ShareLabels(categories, SHAPE["num_categories"], shares)
         losses = weigh(terms_of(method, train.supervision, train.settings), output, labels)
         if gradient is not None:
             losses.total.backward()
@@ -83,9 +86,19 @@ def losses_of(make_params: Callable) -> Callable[..., Losses]:
     return compute
 
 
-def test_the_params_know_every_method_and_no_other(make_params: Callable) -> None:
-    blocks = {name: field.annotation for name, field in TrainParams.model_fields.items()}
-    assert {name: blocks[name] for name in METHODS} == {name: method.settings for name, method in METHODS.items()}
+def build(method: str, supervision: str, shape: dict[str, int], train: TrainParams) -> torch.nn.Module:
+    return resolve(METHODS[method].networks[supervision])(**shape, **train.settings.network_settings(train.conduct))
+
+
+@pytest.mark.parametrize(
+    ("task", "params"), [("localization", LocalizationTrainParams), ("parsing", ParsingTrainParams)]
+)
+def test_the_params_of_a_task_know_every_method_of_it_and_no_other(task: Task, params: type[TrainParams]) -> None:
+    blocks = {name: field.annotation for name, field in params.model_fields.items() if name in METHODS}
+    assert blocks == {name: method.settings for name, method in methods_of(task).items()}
+
+
+def test_params_reach_other_processes(make_params: Callable) -> None:
     assert pickle.loads(pickle.dumps(make_params().train)) == make_params().train
 
 
@@ -281,8 +294,8 @@ def test_a_network_takes_the_maps_of_vgg_and_of_resnet(
     method: str, supervision: str, channels: int, make_params: Callable
 ) -> None:
     train = make_params(**{"train.method": method, "train.supervision": supervision}).train
-    shape = InputShape(num_categories=141, visual_channels=channels, num_positions=49, audio_features=128)
-    network = network_of(method, supervision, shape, train.settings.network_settings(train.conduct)).eval()
+    shape = {"num_categories": 141, "visual_channels": channels, "num_positions": 49, "audio_features": 128}
+    network = build(method, supervision, shape, train).eval()
     output = network(torch.rand(1, 3, 7, 7, channels), torch.rand(1, 3, 128))
     if METHODS[method].rule == "per_segment":
         assert isinstance(output, SegmentLocalization)

@@ -6,7 +6,7 @@ import torch
 
 from models.localization.answers import GatedLocalization, Localization, SegmentLocalization
 from pipeline.core.errors import TrainingError
-from pipeline.training.inference import decide
+from pipeline.training.localization.decisions import decide
 
 
 def gated(event_logits: list[float], category_logits: list[float]) -> GatedLocalization:

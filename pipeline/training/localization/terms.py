@@ -33,9 +33,9 @@ from models.localization.segment_losses import (
     segment_class_loss,
     segment_margin_loss,
 )
-from pipeline.methods.registry import METHODS
-from pipeline.methods.settings import AvpspParams, NceParams, ScheduleParams, SpsaParams, Supervision, VpsaParams
-from pipeline.training.objective import ClipLabels, SegmentLabels, ShareLabels, Term
+from pipeline.methods.settings import AvpspParams, NceParams, SpsaParams, VpsaParams
+from pipeline.training.localization.labels import ClipLabels, SegmentLabels, ShareLabels
+from pipeline.training.objective import Term
 
 
 def _relevance(output: GatedLocalization, labels: SegmentLabels) -> Tensor:
@@ -169,9 +169,3 @@ TERMS: Mapping[str, Callable[[Any], Term]] = {
 }
 """From the settings of a method, the term of each name: is there an event in the segment, of which category is the
 clip (with segment labels, and through the weak head without) or of which class the segment, and the contrasts."""
-
-
-def terms_of(method: str, supervision: Supervision, settings: ScheduleParams) -> tuple[Term, ...]:
-    """Return the terms of a method under these settings; a term of weight 0 is left out."""
-    terms = (TERMS[name](settings) for name in METHODS[method].terms[supervision])
-    return tuple(term for term in terms if term.weight > 0)
