@@ -545,7 +545,8 @@ class TestScores:
         scores = np.repeat([[0.1], [0.2], [0.3]], 7, axis=1)
         assert comparison(scores, scores[::-1], np.ones(7, int)) == comparison(scores, scores, np.ones(7, int))
         assert comparison(scores, scores[::-1], np.ones(7, int)).p_value == 1.0
-        assert comparison([scores.sum(axis=0) / 3], [scores[::-1].sum(axis=0) / 3], np.ones(7, int)) == (0, 0, 0, 1)
+        half = np.full((1, 7), 0.5)
+        assert comparison(half, np.nextafter(half, 0), np.ones(7, int)) == (0, 0, 0, 1)
 
     def test_the_order_of_seeds_changes_nothing(self):
         scores = np.random.default_rng(53).random((5, 30))
