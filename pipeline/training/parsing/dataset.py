@@ -16,8 +16,9 @@ from torch import Tensor
 from models.parsing.answers import Parsing
 from pipeline.core.errors import ShardError, TrainingError, explain
 from pipeline.features.recipes import LLP_LAYOUT, VisualLayout, feature_recipe, visual_layout
-from pipeline.metrics.parsing import SCORES, clip_scores, per_video
-from pipeline.metrics.segments import VideoCounts
+from pipeline.metrics.parsing import clip_f_scores, clip_scores, count_matches, name_scores
+from pipeline.metrics.parsing_decoding import Gate
+from pipeline.metrics.segments import VideoCounts, per_video
 from pipeline.params.schema import Params, TrainParams
 from pipeline.store.manifest import SPLITS
 from pipeline.store.parsing_manifest import ParsedClip, load_parsing_manifest
@@ -74,19 +75,24 @@ class ParsedClips(Labelled):
         """Return the tags of a batch."""
         return self.clips.labels(batch, positions)
 
+    def predicted(self, outputs: ParsingOutputs, gate: Gate) -> np.ndarray:
+        """Return what is heard (0) and seen (1) in each segment, (N, 2, C, T) bool; nothing where there is no media."""
+        return outputs.decoded(gate, self.has_media.numpy())
+
     def score(self, outputs: ParsingOutputs, rule: str) -> float:
-        """Return Type@AV per segment, in percent, decoded by the method's own gate."""
-        return 100 * float(self._clip_scores(outputs, rule)["segment_type_at_av"].mean())
+        """Return Type@AV per segment, in percent, decoded by the gate of a method's rule."""
+        counts = count_matches(self.predicted(outputs, gate_of_rule(rule)), self.truth.numpy(), level="segment")
+        return 100 * float(name_scores("segment", clip_f_scores(counts))["segment_type_at_av"].mean())
 
     def per_video(self, outputs: ParsingOutputs, rule: str) -> dict[str, VideoCounts]:
-        """Return the F-scores of each video, summed over its clips, decoded by the method's own gate."""
-        scores = self._clip_scores(outputs, rule)
-        first = ("segment_type_at_av", *(name for name in SCORES if name != "segment_type_at_av"))
-        return {name: per_video(scores[name], self.clips.video_ids) for name in first}
+        """Return the ten scores of each video, summed over its clips, decoded by the gate of a method's rule."""
+        return self.sum_scores(self.predicted(outputs, gate_of_rule(rule)))
 
-    def _clip_scores(self, outputs: ParsingOutputs, rule: str) -> dict[str, np.ndarray]:
-        predicted = outputs.decoded(gate_of_rule(rule), self.has_media.numpy())
-        return clip_scores(predicted, self.truth.numpy())
+    def sum_scores(self, predicted: np.ndarray) -> dict[str, VideoCounts]:
+        """Return the ten scores of each video, summed over its clips, of a prediction (N, 2, C, T) bool."""
+        scores = clip_scores(predicted, self.truth.numpy())
+        names = sorted(scores, key=lambda name: name != ParsingDataset.score_name)
+        return {name: per_video(scores[name], self.clips.video_ids) for name in names}
 
     def identity(self) -> list[Any]:
         """Return the clips, and where which labels of their segments are."""

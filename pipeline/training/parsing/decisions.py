@@ -1,15 +1,12 @@
 """What a network's answers mean in parsing: probabilities, which a gate turns into what is heard and seen."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from models.parsing.answers import Parsing
-from pipeline.metrics.parsing import decode, gate_of
+from pipeline.metrics.parsing_decoding import Gate, decode, gate_of
 from pipeline.training.outputs import Outputs, finite_numbers
-
-Gate = Literal["global", "own"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,8 @@ class ParsingOutputs(Outputs):
             Where a modality has media.
         """
         gates = gate_of(gate, self.global_probabilities, self.audio_probabilities, self.visual_probabilities)
-        return decode(self.segment_probabilities, gates, valid=valid)
+        decoded: np.ndarray = decode(self.segment_probabilities, gates, valid=valid)
+        return decoded
 
 
 def gate_of_rule(rule: str) -> Gate:

@@ -26,7 +26,7 @@ def audio_tags(settings: TaggedParams) -> Term:
 
 
 def visual_tags(settings: TaggedParams) -> Term:
-    """Return the loss of the tags, predicted from the pictures alone; what is only heard makes these targets doubtful."""
+    """Return the loss of the tags, predicted from the pictures alone, which do not show what is only heard."""
 
     def compute(output: Parsing, labels: TagLabels) -> Tensor:
         return tag_loss(output.visual_probabilities, labels.tags, smoothing=settings.visual_smoothing)
