@@ -178,6 +178,29 @@ def clip_f_scores(counts: MatchCounts) -> np.ndarray:
     return scores
 
 
+def name_scores(level: Level, columns: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the five scores of a level by name.
+
+    Parameters
+    ----------
+    level : {"segment", "event"}
+    columns : np.ndarray, shape (..., 4), float
+        In the order of :data:`COLUMNS`.
+
+    Returns
+    -------
+    dict of str to np.ndarray, shape (...)
+    """
+    audio, visual, event, both = np.moveaxis(columns, -1, 0)
+    return {
+        f"{level}_audio": audio,
+        f"{level}_visual": visual,
+        f"{level}_audio_visual": both,
+        f"{level}_type_at_av": (audio + visual + both) / 3,
+        f"{level}_event_at_av": event,
+    }
+
+
 def clip_scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
     """Return the ten scores of each clip: what the released scores are means of.
 
@@ -201,7 +224,7 @@ def clip_scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarra
     return {
         name: scores
         for level in LEVELS
-        for name, scores in _named(level, clip_f_scores(count_matches(predicted, truth, level=level))).items()
+        for name, scores in name_scores(level, clip_f_scores(count_matches(predicted, truth, level=level))).items()
     }
 
 
@@ -226,11 +249,11 @@ def evaluate(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     micro: dict[str, float] = {}
     for level in LEVELS:
         counts = count_matches(predicted, truth, level=level)
-        for name, scores in _named(level, clip_f_scores(counts)).items():
+        for name, scores in name_scores(level, clip_f_scores(counts)).items():
             released[name] = 100.0 * float(scores.mean())
         summed = counts.summed(0, 2)
         columns = np.where(summed.whole > 0, summed.twice_found / np.maximum(summed.whole, 1), 1.0)
-        for name, score in _named(level, columns).items():
+        for name, score in name_scores(level, columns).items():
             micro[f"micro_{name}"] = 100.0 * float(score)
     return released | micro
 
@@ -290,18 +313,6 @@ def per_category(predicted: np.ndarray, truth: np.ndarray) -> tuple[ParsedCatego
         )
         rows.append(ParsedCategoryScores(category, int(num_clips[category]), audio, visual, both))
     return tuple(rows)
-
-
-def _named(level: Level, columns: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the five scores of a level by name, of columns (…, 4)."""
-    audio, visual, event, both = np.moveaxis(columns, -1, 0)
-    return {
-        f"{level}_audio": audio,
-        f"{level}_visual": visual,
-        f"{level}_audio_visual": both,
-        f"{level}_type_at_av": (audio + visual + both) / 3,
-        f"{level}_event_at_av": event,
-    }
 
 
 def _with_both(array: np.ndarray) -> np.ndarray:
