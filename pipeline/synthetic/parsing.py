@@ -8,8 +8,8 @@
     Truck        seen    1 1 1 1 1 1 1 1 1 0      seen only
                  heard   0 0 0 0 0 0 0 0 0 0
 
-The labels are in LLP's layout: a clip of ``train`` has tags, the categories that occur in it in any modality; those of
-``val`` and ``test`` also have the times, of each modality. A category that pauses in a modality has a row for each run::
+The labels are in LLP's layout: a clip of ``train`` has tags, the categories that are seen or heard in it; those of
+``val`` and ``test`` also have the times, of each modality, a row for each run of segments::
 
     AVVP_test_pd.csv     avp-0007abc_0_10   Siren,Truck
     AVVP_eval_audio.csv  avp-0007abc_0_10   0   7   Siren

@@ -166,8 +166,8 @@ def make_awkward(
 ) -> list[ClipPlan]:
     """Give each kind of awkward file to the first ordinary clip of its split that fits into one.
 
-    `fit` gets the clip with its new format, and returns it with labels that are true of the file, or None. Sets of fewer
-    than :data:`MIN_CLIPS_WITH_BROKEN` clips get no broken files.
+    `fit` gets the clip with its new format, and returns it with labels that are true of the file, or None. Sets of
+    fewer than :data:`MIN_CLIPS_WITH_BROKEN` clips get no broken files.
     """
     plans = list(plans)
     for kind in kinds:
