@@ -22,7 +22,7 @@ Conventions
   audio-visual video parsing", ECCV 2020, whose evaluation all later authors use) each clip has one, the mean over
   the categories that it has anything of, predicted or true; the score is the mean over clips. Every clip counts alike,
   and a wrong category in it as much as a right one, however long. The *micro* average, called ``micro_…``, adds TP, FP
-  and FN over all clips and categories first; it is ours, and no paper's.
+  and FN over all clips and categories first; no release here computes it.
 - Type@AV is the mean of audio, visual and audio-visual; Event@AV is the column event.
 - F-scores of single clips are within 0 … 1; all others are in percent.
 - A segment of which a modality is missing holds nothing of it by prediction; its truth stays what the annotation says.
