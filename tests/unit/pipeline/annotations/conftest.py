@@ -18,6 +18,7 @@ def dataset_params() -> Callable[..., DatasetParams]:
     def make(**changes: object) -> DatasetParams:
         values = {
             "name": "small",
+            "task": "localization",
             "format": "ave",
             "videos": "videos",
             "split": "official",
