@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, TypeVar
 
-from pipeline.annotations.rules import AnyClip
 from pipeline.store.manifest import VideoFile
+from pipeline.store.parsing_manifest import AnyClip
 
 MAX_ITEMS = 100
 MAX_ITEMS_IN_TEXT = 10

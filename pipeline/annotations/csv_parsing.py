@@ -74,7 +74,7 @@ def _read_clips(path: Path, folder: str, *, remedy: str) -> dict[str, ParsedClip
         tags = [tag.strip() for tag in row["tags"].split(SEPARATOR)] if row["tags"] else []
         check_path(line, name, faults)
         check_split(line, row["split"], SPLITS, faults)
-        for tag in tags:
+        for tag in dict.fromkeys(tags):
             if fault := fault_of_name(tag):
                 faults.add(
                     line,
@@ -82,7 +82,7 @@ def _read_clips(path: Path, folder: str, *, remedy: str) -> dict[str, ParsedClip
                     found=fault,
                     remedy="name what happens; leave tags empty if nothing does",
                 )
-        if len(set(tags)) < len(tags):
+        if any(tag and count > 1 for tag, count in Counter(tags).items()):
             faults.add(line, expected="every tag once", found=shorten(row["tags"]), remedy="delete one of them")
         first = first_line.setdefault(name, line)
         if first != line:

@@ -178,12 +178,14 @@ def _read_list(
             _check_category(line, tag, known, faults)
         other = seen.setdefault(clip.video_id, clip)
         if other is not clip:
+            is_same = other.name == name
             place = f"line {other.line}" if other.file == path.name else f"line {other.line} of {other.file}"
-            held = "it" if other.name == name else shorten(other.name)
             faults.add(
                 line,
-                expected="every clip once, and one clip of a video: its features and its file are named by the video",
-                found=f"{shorten(name)}, but {place} has {held}",
+                expected="every clip in one list, once"
+                if is_same
+                else "one clip of a video, whose id names its features and its file",
+                found=f"{shorten(name)}, but {place} has {'it' if is_same else shorten(other.name)}",
                 remedy="delete one of the rows",
             )
         clips.append(clip)

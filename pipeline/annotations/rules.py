@@ -18,12 +18,8 @@ from typing import Literal
 from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.params.schema import DatasetParams
 from pipeline.store.manifest import BACKGROUND, Clip
-from pipeline.store.parsing_manifest import ParsedClip
 
 FeatureSource = Literal["extracted", "released"]  # as features.source of params.yaml
-
-AnyClip = Clip | ParsedClip
-"""A clip of either task: both have an id, a video, a path and a split."""
 
 MAX_NAME_BYTES = 200  # file systems allow 255 for a name with its suffix
 MAX_REPORTED_FAULTS = 10

@@ -9,10 +9,11 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from pipeline.annotations.rules import MAX_REPORTED_FAULTS, AnyClip
+from pipeline.annotations.rules import MAX_REPORTED_FAULTS
 from pipeline.core.errors import AnnotationError, explain
 from pipeline.core.files import sha256_of_file
 from pipeline.store.manifest import VideoFile
+from pipeline.store.parsing_manifest import AnyClip
 
 MAX_THREADS = 8  # hashing releases the interpreter lock; more readers only make a disk seek
 
