@@ -20,7 +20,8 @@ class Parsing:
     audio_probabilities, visual_probabilities : torch.Tensor, shape (B, C)
         Probability that it is heard, or seen, in the clip: pooled over the segments of the modality.
     global_probabilities : torch.Tensor, shape (B, C)
-        Probability that the clip holds it: pooled over segments and modalities, which the clip's tags train.
+        That the clip holds it: pooled over segments and modalities, which the clip's tags train. The weights of the
+        two poolings need not sum to 1 together, so that it may exceed 1, up to 2; it then counts as certain.
     """
 
     segment_probabilities: torch.Tensor

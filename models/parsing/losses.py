@@ -42,7 +42,8 @@ def tag_loss(probabilities: torch.Tensor, tags: torch.Tensor, *, smoothing: floa
     require_shape("tags", tags, tuple(probabilities.shape))
     targets = (1 - smoothing) * tags.to(probabilities) + smoothing / 2
     certain = probabilities.clamp(_PROBABILITY_FLOOR, 1 - _PROBABILITY_FLOOR)
-    return functional.binary_cross_entropy(certain, targets)
+    # PyTorch's own function stops the process, on a GPU for good, where a diverged network says NaN.
+    return -(targets * certain.log() + (1 - targets) * (-certain).log1p()).mean()
 
 
 def synchrony_loss(audio: torch.Tensor, visual: torch.Tensor, *, temperature: float, smoothing: float) -> torch.Tensor:
