@@ -23,7 +23,8 @@ def tag_loss(probabilities: torch.Tensor, tags: torch.Tensor, *, smoothing: floa
     """Return the binary cross-entropy of the clips' categories, averaged over clips and categories.
 
     The target of a category is (1 − s) y + s / 2, with y its tag and s the smoothing. Probabilities count within 1e-7
-    to 1 − 1e-7, and have no gradient outside. From HAN (Tian et al., ECCV 2020), which smooths the visual targets alone.
+    to 1 − 1e-7, and have no gradient outside. From HAN (Tian et al., ECCV 2020), which smooths the targets of the
+    visual probabilities alone.
 
     Parameters
     ----------
