@@ -8,6 +8,7 @@ the split train are noted and not used.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from pipeline.annotations.rules import NANOSECONDS, event_segments, segment_nanoseconds
 from pipeline.params.schema import DatasetParams
@@ -169,12 +170,8 @@ def _overlapping(intervals: _Intervals) -> Iterable[tuple[str, str]]:
     for (modality, clip_id), of_clip in intervals.items():
         for category, spans in of_clip.items():
             ordered = sorted(span for span in spans if span[0] < span[1])
-            reach = 0
-            for start, end in ordered:
-                if start < reach:
-                    yield modality, f"{clip_id}, {category}: {', '.join(_span(*span) for span in ordered)}"
-                    break
-                reach = max(reach, end)
+            if any(later[0] < earlier[1] for earlier, later in pairwise(ordered)):
+                yield modality, f"{clip_id}, {category}: {', '.join(_span(*span) for span in ordered)}"
 
 
 def _of_training(clips: Iterable[ParsedClip], rows: Iterable[EventRow]) -> Iterable[tuple[str, str]]:

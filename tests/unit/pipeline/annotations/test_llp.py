@@ -111,8 +111,8 @@ def test_rows_of_training_clips_are_never_read_into_them(read) -> None:
 def test_rows_that_name_no_listed_clip_set_nothing_and_are_named_with_what_they_are_like(read) -> None:
     rows = [
         "bbbbbbbbbb1_30_400\t5\t6\tSpeech",
-        "zzzzzzzzzz9_0_10\t5\t6\tDog",
-        "zzzzzzzzzz9_0_10\t5\t6\tCar",
+        "ccccccczzz1_0_10\t5\t6\tDog",
+        "ccccccczzz1_0_10\t5\t6\tCar",
         "Speech\t5\t6\tSpeech",
         "cccccccccc2_20_30`\t5\t6\tDog",
         " cccccccccc2_20_30\t5\t6\tDog",
@@ -124,7 +124,7 @@ def test_rows_that_name_no_listed_clip_set_nothing_and_are_named_with_what_they_
         "names_in_no_list": {
             "visual": [
                 "bbbbbbbbbb1_30_400: line 5; val has bbbbbbbbbb1_30_40",
-                "zzzzzzzzzz9_0_10: 2 rows from line 6 on",
+                "ccccccczzz1_0_10: 2 rows from line 6 on",
                 "Speech: line 8",
                 "cccccccccc2_20_30`: line 9; test has cccccccccc2_20_30",
                 " cccccccccc2_20_30: line 10; test has cccccccccc2_20_30",
