@@ -21,8 +21,9 @@ NUM_FEATURES = 512
 class VisualStreams(nn.Module):
     """Project the visual features of a segment, and fuse those of appearance with those of motion where it has both.
 
-    The appearance is projected sample by sample and averaged. With motion, a linear layer maps both projections, one
-    behind the other, to D features. There is no activation. The releases on LLP have eight vectors of ResNet-152 per
+    The appearance is averaged over the samples and projected. With motion, a linear layer maps both projections, one
+    behind the other, to D features. There is no activation: the released code projects each sample and averages then,
+    which is the same up to rounding, and K times the work. The releases on LLP have eight vectors of ResNet-152 per
     segment and one of R(2+1)D-18.
 
     Parameters
@@ -86,10 +87,10 @@ class VisualStreams(nn.Module):
         return fused
 
     def _project(self, appearance: torch.Tensor) -> torch.Tensor:
-        """Return the mean projection, (B, T, D), of the samples that the last axes of the appearance hold."""
+        """Return the projected mean, (B, T, D), of the samples that the last axes of the appearance hold."""
         samples = appearance.reshape(*appearance.shape[:2], -1, self.visual_shape[-1])
-        projected: torch.Tensor = self.appearance(samples)
-        return projected.mean(dim=2)
+        projected: torch.Tensor = self.appearance(samples.mean(dim=2))
+        return projected
 
 
 class InputStreams(nn.Module):
