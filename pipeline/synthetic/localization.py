@@ -40,7 +40,9 @@ NUM_CLIPS = 84
 # How hard the set is.
 ABSENT_SHARE = 0.4  # of the stretches outside the event; the rest is seen silent or heard unseen, half and half
 DISTRACTOR_SHARE = 0.4  # of the clips carry another category, seen silent or heard unseen
-DIFFICULTY = Difficulty(object_heights=(0.5, 0.78), clutter=(4, 12), sound_to_noise_db=(5.0, 18.0))
+DIFFICULTY = Difficulty(
+    object_heights=(0.5, 0.78), background_greys=(0.25, 0.8), clutter=(4, 12), sound_to_noise_db=(5.0, 18.0)
+)
 
 HELD_OUT_SHARE = 0.19  # of the clips in val, and as many in test
 

@@ -47,7 +47,9 @@ SOURCES_PER_CLIP = (1, 1, 2, 2, 2, 3)  # a sixth of the clips each
 RELATIONS = ("together", "heard longer", "seen longer", "shifted", "heard only", "seen only")  # a sixth of the sources
 LENGTHS = (4, 10)  # segments from a source's first, in either modality, to its last
 PAUSE_SHARE = 0.15  # of the times that a source is seen or heard for five segments or more have a pause of one or two
-DIFFICULTY = Difficulty(object_heights=(0.5, 0.78), clutter=(4, 12), sound_to_noise_db=(5.0, 18.0))
+DIFFICULTY = Difficulty(
+    object_heights=(0.5, 0.78), background_greys=(0.25, 0.8), clutter=(4, 12), sound_to_noise_db=(5.0, 18.0)
+)
 
 VAL_SHARE, TEST_SHARE = 1 / 6, 1 / 3
 

@@ -48,6 +48,8 @@ class Difficulty:
     ----------
     object_heights : tuple of float
         An object's height, as a share of the frame's.
+    background_greys : tuple of float
+        Lightness of the background and of what is in it, from 0 to 1.
     clutter : tuple of int
         Number of dim shapes in the background; the second is not included.
     sound_to_noise_db : tuple of float
@@ -55,6 +57,7 @@ class Difficulty:
     """
 
     object_heights: tuple[float, float]
+    background_greys: tuple[float, float]
     clutter: tuple[int, int]
     sound_to_noise_db: tuple[float, float]
 

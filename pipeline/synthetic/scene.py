@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.synthetic.canvas import box, circle, rotate
 from pipeline.synthetic.painting import CYCLES_PER_SECOND, NUM_PHASES, draw_object
-from pipeline.synthetic.plan import NUM_SEGMENTS, SEGMENT_SECONDS, ClipPlan, MediaFormat, Source
+from pipeline.synthetic.plan import NUM_SEGMENTS, SEGMENT_SECONDS, ClipPlan, Difficulty, MediaFormat, Source
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def build_scene(plan: ClipPlan) -> Scene:
     rng = np.random.default_rng([plan.seed, 0])
     media = plan.media
     margin = 32
-    background = _draw_background(rng, media.width + margin, media.height + margin, plan.difficulty.clutter)
+    background = _draw_background(rng, media.width + margin, media.height + margin, plan.difficulty)
     pan = (float(rng.uniform(0, 1)), float(rng.uniform(0.02, 0.08)), float(rng.uniform(0.3, 1)))
     shown = [source for source in plan.sources if "1" in source.seen]
     order = rng.permutation(len(shown))
@@ -83,10 +83,10 @@ def _place_sprite(
     )
 
 
-def _draw_background(rng: np.random.Generator, width: int, height: int, clutter: tuple[int, int]) -> np.ndarray:
+def _draw_background(rng: np.random.Generator, width: int, height: int, difficulty: Difficulty) -> np.ndarray:
     """Return a muted picture (height, width, 3), uint8: a gradient or a cloudy texture, with dim shapes on it."""
     x, y = np.meshgrid(np.linspace(0, 1, width, dtype=np.float32), np.linspace(0, 1, height, dtype=np.float32))
-    first, second = _muted_colour(rng), _muted_colour(rng)
+    first, second = _muted_colour(rng, difficulty.background_greys), _muted_colour(rng, difficulty.background_greys)
     kind = rng.choice(["gradient", "horizon", "clouds", "stripes"])
     if kind == "gradient":
         angle = rng.uniform(0, 2 * np.pi)
@@ -101,7 +101,7 @@ def _draw_background(rng: np.random.Generator, width: int, height: int, clutter:
         weight = 0.4 + 0.2 * np.tanh(3 * np.sin(2 * np.pi * rng.uniform(3, 9) * (x + slant * y)))
     picture = first + np.clip(weight, 0, 1)[..., None] * (second - first)
     aspect = width / height
-    for _ in range(rng.integers(*clutter)):
+    for _ in range(rng.integers(*difficulty.clutter)):
         radius = rng.uniform(0.04, 0.2)
         shape_x, shape_y = (x - rng.uniform()) * aspect, y - rng.uniform()
         distance = (
@@ -110,15 +110,15 @@ def _draw_background(rng: np.random.Generator, width: int, height: int, clutter:
             else box(*rotate(shape_x, shape_y, rng.uniform(0, np.pi)), radius, radius * rng.uniform(0.3, 1), 0.02)
         )
         coverage = np.clip(0.5 - distance * height / rng.uniform(2, 12), 0, 1) * rng.uniform(0.15, 0.5)
-        picture += coverage[..., None] * (_muted_colour(rng) - picture)
+        picture += coverage[..., None] * (_muted_colour(rng, difficulty.background_greys) - picture)
     picture *= 0.9 + 0.2 * _smooth_noise(rng, height, width, (20, 40))[..., None]
     picture *= 1 - 0.25 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)[..., None]
     image: np.ndarray = (np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return image
 
 
-def _muted_colour(rng: np.random.Generator) -> np.ndarray:
-    grey = rng.uniform(0.25, 0.8)
+def _muted_colour(rng: np.random.Generator, greys: tuple[float, float]) -> np.ndarray:
+    grey = rng.uniform(*greys)
     return np.clip(grey + rng.uniform(-0.11, 0.11, 3), 0, 1).astype(np.float32)
 
 

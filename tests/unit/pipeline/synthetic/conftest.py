@@ -14,7 +14,9 @@ def _make_plan(**changes) -> ClipPlan:
         video_id="syn-0000abc",
         split="train",
         sources=(Source("Siren", seen="1111110000", heard="0011110011"),),
-        difficulty=Difficulty(object_heights=(0.5, 0.78), clutter=(4, 12), sound_to_noise_db=(5.0, 18.0)),
+        difficulty=Difficulty(
+            object_heights=(0.5, 0.78), background_greys=(0.25, 0.8), clutter=(4, 12), sound_to_noise_db=(5.0, 18.0)
+        ),
         media=MediaFormat(width=64, height=48, sample_rate_hz=16000, num_channels=1),
         awkward="",
         seed=5,

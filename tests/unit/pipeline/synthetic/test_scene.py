@@ -39,15 +39,14 @@ def test_every_source_that_is_seen_is_drawn_beside_the_others_and_one_that_is_on
     assert share_covered("1" * 10, "1" * 10) > share_covered("1" * 10, "0111111111") > 0.02
 
 
-def test_the_pictures_take_the_size_and_the_clutter_of_the_plan(make_plan):
-    def heights(share: float) -> set[int]:
-        difficulty = replace(make_plan().difficulty, object_heights=(share, share))
-        return {sprite.colours.shape[1] for sprite in build_scene(make_plan(difficulty=difficulty)).sprites}
+def test_the_pictures_take_size_lightness_and_clutter_of_the_plan(make_plan):
+    def build(**changes):
+        return build_scene(make_plan(difficulty=replace(make_plan().difficulty, **changes)))
 
-    assert heights(0.5) == {24}
-    assert heights(0.75) == {36}
-    plain, cluttered = (
-        build_scene(make_plan(difficulty=replace(make_plan().difficulty, clutter=clutter))).background
-        for clutter in ((0, 1), (60, 61))
-    )
-    assert not np.array_equal(plain, cluttered)
+    for share, height in ((0.5, 24), (0.75, 36)):
+        scene = build(object_heights=(share, share))
+        assert {sprite.colours.shape[1] for sprite in scene.sprites} == {height}
+    dark, light = (build(background_greys=(grey, grey)).background.mean() / 255 for grey in (0.3, 0.7))
+    assert dark == pytest.approx(0.3, abs=0.1)
+    assert light == pytest.approx(0.7, abs=0.1)
+    assert not np.array_equal(build(clutter=(0, 1)).background, build(clutter=(60, 61)).background)
