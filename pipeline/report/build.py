@@ -28,12 +28,13 @@ from pipeline.report.explorer import Explorer, build_explorer
 from pipeline.report.localization.page import PAGE as LOCALIZATION
 from pipeline.report.mistakes import RIGHT
 from pipeline.report.page import TaskPage
+from pipeline.report.parsing.page import PAGE as PARSING
 from pipeline.report.run import MODALITIES, PREDICTIONS, Run
 from pipeline.store.ledger import LARGE_OFFSET_SECONDS
 from pipeline.store.manifest import BACKGROUND
 from pipeline.store.shards import SCHEMA
 
-PAGES: Mapping[Task, TaskPage] = {"localization": LOCALIZATION}
+PAGES: Mapping[Task, TaskPage] = {"localization": LOCALIZATION, "parsing": PARSING}
 
 MAX_PROBLEM_VIDEOS = 50
 NUM_OPEN = 3  # clips that show their details from the start

@@ -16,6 +16,7 @@ from pipeline.report.localization.cards import CARDS
 from pipeline.report.localization.run import MATRICES
 from pipeline.store.manifest import BACKGROUND, Clip, Manifest, VideoFile
 from pipeline.store.maps import save_maps
+from pipeline.store.parsing_manifest import ParsedClip
 from pipeline.store.shards import LedgerRow, ShardIndex, save_ledger
 
 NUM_SEGMENTS = 4
@@ -114,13 +115,13 @@ def make_fake_run(
         replace(clip, clip_id=f"{clip_prefix}-val{n}", split="val") for n, clip in enumerate(clips[:num_val_clips])
     ]
     Manifest((*clips, *val_clips), videos, categories).save(root / "prepared")
-    write_json(root / "prepared" / "audit.json", _audit(clips))
+    write_json(root / "prepared" / "audit.json", make_audit(clips))
     for modality in ("visual", "audio"):
         recipe = {"backbone": f"net-of-{modality}", "weights": "random:1" if weights == "random" else weights}
         if source == "released":
             recipe = {"source": "released"}
-        _write_features(root / "features" / modality, modality, videos, recipe, offsets)
-    _write_history(root / "train" / "history.csv")
+        write_features(root / "features" / modality, modality, videos, recipe, offsets)
+    write_history(root / "train" / "history.csv")
     scored = {"test": clips[:-1], "val": val_clips}
     _write_scores(root / "evaluate", scored, categories)
     save_maps(
@@ -130,7 +131,8 @@ def make_fake_run(
     return FakeRun(root, params)
 
 
-def _audit(clips: list[Clip]) -> dict[str, Any]:
+def make_audit(clips: Sequence[Clip] | Sequence[ParsedClip]) -> dict[str, Any]:
+    """Return an audit of which some is worth a look."""
     split = {"num_clips": len(clips), "num_videos": len(clips), "background_share": 0.5}
     return {
         "dataset": "synthetic",
@@ -144,9 +146,10 @@ def _audit(clips: list[Clip]) -> dict[str, Any]:
     }
 
 
-def _write_features(
-    folder: Path, modality: str, videos: tuple[VideoFile, ...], recipe: dict[str, str], offsets: Sequence[str]
+def write_features(
+    folder: Path, modality: str, videos: tuple[VideoFile, ...], recipe: dict[str, Any], offsets: Sequence[str] = ()
 ) -> None:
+    """Write the books of one modality: the last video failed, and the end of the second one cannot be heard."""
     rows = [LedgerRow(video.video_id, "ok", "ok", "1111", "4.00", "") for video in videos]
     rows[-1] = LedgerRow(videos[-1].video_id, "failed", "missing", "0000", "", "no such file")
     if modality == "audio":
@@ -158,7 +161,8 @@ def _write_features(
     ShardIndex(modality, recipe, "ab" * 32, len(videos) - 1, ()).save(folder)
 
 
-def _write_history(path: Path) -> None:
+def write_history(path: Path) -> None:
+    """Write four epochs, of which the third is the best on validation."""
     rows = [
         {
             "epoch": epoch,
