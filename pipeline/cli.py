@@ -161,6 +161,7 @@ def predict(
     visual_weights: Annotated[
         Path | None, typer.Option(help="Local weights that the model's visual recipe knows by their hash.")
     ] = None,
+    motion_weights: Annotated[Path | None, typer.Option(help="Likewise of its motion stream.")] = None,
     audio_weights: Annotated[Path | None, typer.Option(help="Likewise of the audio recipe.")] = None,
     pca_weights: Annotated[Path | None, typer.Option(help="Likewise of its principal components.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
@@ -170,7 +171,7 @@ def predict(
     from pipeline.prediction.network import WeightFiles
 
     targets = Targets(json_file, csv_file, vtt, picture, render)
-    files = WeightFiles(visual_weights, audio_weights, pca_weights)
+    files = WeightFiles(visual_weights, audio_weights, pca_weights, motion_weights)
     if predict_files(videos, model, targets, files=files, device=device):
         raise typer.Exit(1)
 

@@ -1,5 +1,6 @@
 """One video through the model: decoded, made features, judged window by window, and the windows' answers joined."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -9,9 +10,9 @@ import numpy as np
 import torch
 
 from pipeline.core.errors import MediaError
-from pipeline.extraction.batching import NetworkLoop
+from pipeline.extraction.batching import compute_features
 from pipeline.extraction.decode_pool import DecodePool
-from pipeline.features.contract import Extractor
+from pipeline.features.contract import AnyExtractor
 from pipeline.features.decoding import Decoder, Prepared
 from pipeline.media.container import size_in_bytes
 from pipeline.media.segments import segment_valid
@@ -84,7 +85,7 @@ def localize_video(model: Model, path: Path, report: Report = lambda done, total
         If it changes meanwhile, or memory or disk are too small.
     """
     num_per_window, seconds = model.num_segments, model.segment_seconds
-    frames_bytes = num_per_window * model.frames.frames_per_segment * 3 * model.frames.image_size**2
+    frames_bytes = num_per_window * model.frames.frames_per_segment * math.prod(model.frames.frame_shape)
     num_per_block = max(1, BLOCK_BYTES // frames_bytes)
     block = _decode(WindowFrameDecoder(model.frames, 0, num_per_block), path)
     duration, offset = block.seconds, block.sampling_offset_seconds
@@ -141,7 +142,7 @@ def _split(prepared: Prepared, num_windows: int) -> Iterator[Prepared]:
 
 
 def _features(
-    extractor: Extractor, windows: Iterator[Prepared], report: Callable[[int], object] = lambda done: None
+    extractor: AnyExtractor, windows: Iterator[Prepared], report: Callable[[int], object] = lambda done: None
 ) -> _Features:
     """Compute the features of windows, as extraction does; zero in segments without media."""
     masks: list[np.ndarray] = []
@@ -152,7 +153,7 @@ def _features(
             yield VideoFile(str(number), "", None, None), prepared
 
     computed = {}
-    for done in NetworkLoop(extractor, extractor.batch_size).run(named()):
+    for done in compute_features(extractor, named()):
         computed[done.video.video_id] = done.features
         report(len(computed))
     valid = np.stack(masks)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import MediaError, PipelineError
-from pipeline.extraction.batching import Computed, NetworkLoop
+from pipeline.extraction.batching import Computed, compute_features
 from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.decoding import Prepared
 from pipeline.features.visual.extractor import VisualExtractor
@@ -43,8 +43,8 @@ def video(name: str, values: Sequence[float], rows: Sequence[Sequence[int]]) -> 
     return VideoFile(name, name, 1, name), prepared
 
 
-def results(loop: NetworkLoop, *videos: tuple[VideoFile, Prepared | MediaError]) -> dict[str, Computed]:
-    return {computed.video.video_id: computed for computed in loop.run(iter(videos))}
+def results(extractor: object, size: int, *videos: tuple[VideoFile, Prepared | MediaError]) -> dict[str, Computed]:
+    return {computed.video.video_id: computed for computed in compute_features(extractor, iter(videos), size)}
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -55,7 +55,8 @@ def make(request: pytest.FixtureRequest) -> Callable[..., Recorder]:
 def test_every_call_has_the_same_size_and_the_last_is_padded(make):
     recorder = make()
     results(
-        NetworkLoop(recorder, 4),
+        recorder,
+        4,
         video("a", [1, 2, 3], [[0], [1], [2]]),
         video("b", [4, 5, 6, 7, 8, 9], [[0], [5]]),
         video("c", [10], [[0]]),
@@ -65,7 +66,8 @@ def test_every_call_has_the_same_size_and_the_last_is_padded(make):
 
 def test_each_result_comes_back_to_its_video(make):
     computed = results(
-        NetworkLoop(make(), 4),
+        make(),
+        4,
         video("a", [1, 2, 3], [[0, 1], [2, 2]]),
         video("b", [10, 20, 30, 40, 50, 60], [[0, 5], [NO_FRAME, 3]]),
     )
@@ -74,12 +76,12 @@ def test_each_result_comes_back_to_its_video(make):
 
 
 def test_segments_without_half_of_their_samples_are_zero(make):
-    computed = results(NetworkLoop(make(), 4), video("a", [5, 6], [[0, 1, 1], [1, NO_FRAME, NO_FRAME]]))
+    computed = results(make(), 4, video("a", [5, 6], [[0, 1, 1], [1, NO_FRAME, NO_FRAME]]))
     np.testing.assert_allclose(computed["a"].features, [[17 / 3, -17 / 3], [0, 0]])
 
 
 def test_samples_can_be_kept_apart(make):
-    computed = results(NetworkLoop(make(combine="stack"), 4), video("a", [5, 6], [[0, 1], [1, NO_FRAME]]))
+    computed = results(make(combine="stack"), 4, video("a", [5, 6], [[0, 1], [1, NO_FRAME]]))
     np.testing.assert_array_equal(computed["a"].features, [[[5, -5], [6, -6]], [[6, -6], [6, -6]]])
 
 
@@ -87,7 +89,7 @@ def test_what_could_not_be_decoded_passes_through_at_once_and_costs_no_call():
     recorder = Recorder()
     failed = VideoFile("failed", "failed", 1, "failed"), MediaError("not_media", "failed: text")
     empty = video("empty", [7], [[NO_FRAME, NO_FRAME]])
-    loop = NetworkLoop(recorder, 4).run(iter([failed, empty, video("a", [1], [[0]])]))
+    loop = compute_features(recorder, iter([failed, empty, video("a", [1], [[0]])]), 4)
     first, second = next(loop), next(loop)
     assert (first.video, first.prepared, first.features) == (*failed, None)
     assert (second.video, second.features) == (empty[0], None)
@@ -104,7 +106,7 @@ def test_a_video_is_finished_as_soon_as_its_last_input_is_computed():
             asked.append(name)
             yield video(name, [1, 2], [[0], [1]])
 
-    loop = NetworkLoop(recorder, 4).run(source())
+    loop = compute_features(recorder, source(), 4)
     assert next(loop).video.video_id == "a"
     assert asked == ["a", "b"]
 
@@ -113,7 +115,7 @@ def test_the_inputs_of_a_batch_are_not_overwritten_while_they_are_used(make):
     """On a GPU the next batch is filled while the copy of this one may be under way."""
     values = np.random.default_rng(0).random((50, 7)).astype(np.float32)
     videos = [video(f"{number}", row, [[index] for index in range(7)]) for number, row in enumerate(values)]
-    computed = results(NetworkLoop(make(), 4), *videos)
+    computed = results(make(), 4, *videos)
     for number, row in enumerate(values):
         np.testing.assert_array_equal(computed[f"{number}"].features, np.stack([row, -row], 1))
 
@@ -121,7 +123,7 @@ def test_the_inputs_of_a_batch_are_not_overwritten_while_they_are_used(make):
 def test_features_are_stored_in_the_type_the_recipe_says(make):
     recorder = make()
     recorder.storage = np.dtype("float16")
-    features = results(NetworkLoop(recorder, 4), video("a", [1 / 3], [[0]]))["a"].features
+    features = results(recorder, 4, video("a", [1 / 3], [[0]]))["a"].features
     assert features.dtype == np.float16
     assert features[0, 0] == np.float16(np.float32(1 / 3))
 
@@ -137,7 +139,7 @@ def test_too_little_memory_is_one_line_with_a_smaller_batch():
         PipelineError,
         match=r"^extract\.batch_size: expected batches that fit cpu, found too little memory for 64 inputs; write 32",
     ):
-        results(NetworkLoop(recorder, 64), video("a", [1], [[0]]))
+        results(recorder, 64, video("a", [1], [[0]]))
 
 
 @pytest.mark.gpu
@@ -145,10 +147,10 @@ def test_nothing_but_the_results_waits_for_the_gpu():
     """A copy of an index, say, would keep the host from filling the next batch."""
     recorder = Recorder("cuda")
     videos = [video(f"{number}", [number, 1, 2], [[0, 1], [2, 2]]) for number in range(8)]
-    results(NetworkLoop(recorder, 4), *videos)  # allocates
+    results(recorder, 4, *videos)  # allocates
     torch.cuda.set_sync_debug_mode("error")
     try:
-        computed = results(NetworkLoop(recorder, 4), *videos)
+        computed = results(recorder, 4, *videos)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert computed["5"].features[0].tolist() == [3, -3]
@@ -186,7 +188,7 @@ def test_batches_of_other_inputs_give_the_same_bytes(modality, changes, device, 
 
     def computed(order: np.ndarray) -> np.ndarray:
         one = VideoFile("one", "one", 1, "one"), Prepared(inputs[order], np.arange(count)[:, None], "ok", 1.0, "")
-        features = results(NetworkLoop(extractor, size), one)["one"].features
+        features = results(extractor, size, one)["one"].features
         assert features is not None
         return features
 
