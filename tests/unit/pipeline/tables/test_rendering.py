@@ -39,7 +39,7 @@ def render(
     ) -> Path:
         ablations: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "tables/rows.yaml")["ablations"]
         ablations["psa_v"]["label"] = label
-        definitions = load_definitions(rows_file(ablations))
+        definitions = load_definitions(rows_file(ablations), "localization")
         params = params.model_copy(update={"tables": selection or select(seeds=[1, 2])})
         output = tmp_path / "rendered"
         render_tables(
