@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.methods.registry import METHODS
+
 ROOT = Path(__file__).resolve().parents[4]
 MAIN = runpy.run_path(str(ROOT / "tests/unit/test_graph.py"))
 STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "tables/dvc.yaml")["stages"]
@@ -20,7 +22,15 @@ def code_of(stage: str) -> set[str]:
     return MAIN["listed_code"](STAGES[stage]["deps"])
 
 
-@pytest.mark.parametrize(("stage", "also"), [("plan", ("stages.table_run",)), ("render", ())])
+OF_METHODS = {
+    module
+    for method in METHODS.values()
+    for supervision in method.supervisions
+    for module in method.modules(supervision)
+}
+
+
+@pytest.mark.parametrize(("stage", "also"), [("plan", ("stages.table_run", *OF_METHODS)), ("render", ())])
 def test_plan_depends_on_the_code_of_every_training_and_render_on_its_own(stage: str, also: tuple[str, ...]) -> None:
     reached = MAIN["reached_files"](*MAIN["entry_of"](stage, STAGES[stage]["cmd"]), *also)
     is_covered = MAIN["is_covered"]
@@ -48,10 +58,8 @@ def test_what_a_stage_reads_of_the_params_is_listed() -> None:
     assert STAGES["plan"]["params"] == ["dataset.task", "train", "tables"]
     assert STAGES["render"]["params"] == ["dataset", "evaluate", "tables"]
     planned = "".join((ROOT / path).read_text() for path in ("pipeline/tables/planning.py", "stages/table_plan.py"))
-    assert set(re.findall(r"\bparams\.(dataset\.\w+|(?!dataset)\w+)", planned)) - {"schema"} == {
-        "dataset.task",
-        "tables",
-    }
+    keys = {"params.dataset.task", "params.tables", "params.tables.num_epochs"}
+    assert set(re.findall(r"(?<!pipeline\.)\bparams\.[\w.]+", planned)) == keys
     read = "".join((ROOT / f"pipeline/tables/{name}.py").read_text() for name in RENDERING)
     assert set(re.findall(r"\bparams\.(dataset|features|visual|audio|train|report|evaluate|tables)\b", read)) == {
         "dataset",
