@@ -153,7 +153,7 @@ def test_rows_and_tables_are_those_of_the_task(shipped: Definitions, shipped_par
         assert dict(definitions.elsewhere) == dict.fromkeys(other.rows, other.task)
         assert not set(definitions.tables) & set(other.tables)
     assert {"full", "weak", "tau"} < set(shipped.tables)
-    assert {"parsing", "parsing_tau", "parsing_gate"} < set(shipped_parsing.tables)
+    assert {"parsing", "parsing_tau", "han_gate"} < set(shipped_parsing.tables)
 
 
 @pytest.mark.parametrize("recipe", ["authors", "common"])

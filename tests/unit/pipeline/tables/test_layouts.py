@@ -159,8 +159,8 @@ def test_tables_of_ablations_appear_with_the_first_of_them(build: Callable) -> N
         "CPSP (parsing), tau 0.05",
         "CPSP (parsing), tau 0.09",
     ]
-    gates = build("parsing_gate", mmil_cpsp_weak=[60, 61], han_weak=[58, 59], han_own_gate=[57, 58])
-    assert [line[0] for line in lines_under(gates, KEPT)][::2] == ["HAN", "HAN, own gate", "CPSP (parsing)"]
+    gates = build("han_gate", han_weak=[58, 59], han_own_gate=[57, 58])
+    assert [line[0] for line in lines_under(gates, KEPT)][::2] == ["HAN, own gate", "HAN"]
 
 
 def test_random_weights_and_the_embedded_data_set_are_said_of_parsing_too(llp: Params, write_runs: Callable) -> None:
