@@ -20,6 +20,7 @@ from pipeline.params.overriding import override
 from pipeline.params.schema import load_params
 from pipeline.store.ledger import count_covered, describe_in_full, summarise_ledger
 from pipeline.store.manifest import load_manifest, load_videos
+from pipeline.store.parsing_manifest import load_parsing_manifest
 from pipeline.store.shards import load_ledger
 
 app = typer.Typer(
@@ -97,7 +98,8 @@ def audit(
         path.parent.name: json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("features/*/import.json"))
     }
-    coverage = count_covered(load_manifest(folder / "prepared").clips, ledgers.values()) if len(ledgers) == 2 else {}
+    load = load_parsing_manifest if dataset.task == "parsing" else load_manifest
+    coverage = count_covered(load(folder / "prepared").clips, ledgers.values()) if len(ledgers) == 2 else {}
     text = page.read_text(encoding="utf-8")
     if as_json:
         features = {modality: asdict(summary) for modality, summary in summaries.items()}

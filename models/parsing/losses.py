@@ -23,7 +23,8 @@ def tag_loss(probabilities: torch.Tensor, tags: torch.Tensor, *, smoothing: floa
     """Return the binary cross-entropy of the clips' categories, averaged over clips and categories.
 
     The target of a category is (1 − s) y + s / 2, with y its tag and s the smoothing. Probabilities count within 1e-7
-    to 1 − 1e-7, and have no gradient outside. From HAN (Tian et al., ECCV 2020), which smooths visual targets alone.
+    to 1 − 1e-7, and have no gradient outside. From HAN (Tian et al., ECCV 2020), which smooths the targets of the
+    visual probabilities alone.
 
     Parameters
     ----------
@@ -42,7 +43,8 @@ def tag_loss(probabilities: torch.Tensor, tags: torch.Tensor, *, smoothing: floa
     require_shape("tags", tags, tuple(probabilities.shape))
     targets = (1 - smoothing) * tags.to(probabilities) + smoothing / 2
     certain = probabilities.clamp(_PROBABILITY_FLOOR, 1 - _PROBABILITY_FLOOR)
-    return functional.binary_cross_entropy(certain, targets)
+    # PyTorch's own function stops the process, on a GPU for good, where a diverged network says NaN.
+    return -(targets * certain.log() + (1 - targets) * (-certain).log1p()).mean()
 
 
 def synchrony_loss(audio: torch.Tensor, visual: torch.Tensor, *, temperature: float, smoothing: float) -> torch.Tensor:
@@ -125,7 +127,7 @@ def smoothed_cross_entropy(logits: torch.Tensor, classes: torch.Tensor, *, smoot
 
 
 def parsing_vpsa_loss(
-    features: torch.Tensor, tags: torch.Tensor, *, ratio: float, eta: float, form: ContrastForm = "intended"
+    features: torch.Tensor, targets: torch.Tensor, *, ratio: float, eta: float, form: ContrastForm = "intended"
 ) -> torch.Tensor:
     """Return L_vpsa between clips of several categories each, InfoNCE over both modalities and all segments.
 
@@ -138,7 +140,7 @@ def parsing_vpsa_loss(
     ----------
     features : torch.Tensor, shape (B, T, M, D)
         Propagated features.
-    tags : torch.Tensor, shape (B, C)
+    targets : torch.Tensor, shape (B, C)
         1 at the categories of each clip, else 0; of any dtype.
     ratio : float
         Share of a clip's categories that makes another clip positive, above 0 and up to 1.
@@ -155,6 +157,6 @@ def parsing_vpsa_loss(
     require_shape("features", features, ("B", "T", 2, "D"))
     if form not in ("intended", "released"):
         raise ValueError(f"form: expected 'intended' or 'released', found {form!r}")
-    contrast = contrast_clips(features.flatten(1, 2), tags, ratio=ratio, eta=eta)
+    contrast = contrast_clips(features.flatten(1, 2), targets, ratio=ratio, eta=eta)
     mean = contrast.losses.sum() / contrast.comparable.sum().clamp(min=1)
     return mean if form == "intended" else torch.where(contrast.comparable.all(), mean, 0.0)

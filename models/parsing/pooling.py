@@ -26,6 +26,10 @@ class MMILPooling(nn.Module):
         audio, visual probability of the clip:   Σ_t w_t p            of the modality
         global probability:                      Σ_t Σ_m w_t w_m p
 
+    The weights of a modality sum to one over its segments, those of both modalities together do not: where sound and
+    picture attend to different segments, the global probability may exceed 1, and reach 2. As released; the loss of
+    tags takes it for 1.
+
     All of it is computed in the precision of the weights, also where autocast rounds the rest.
 
     Parameters

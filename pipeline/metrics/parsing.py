@@ -19,16 +19,17 @@ Conventions
   TP counts matched predicted runs, which are as many as matched true ones, FP the other predicted and FN the other
   true runs.
 - F-scores are 2 TP / (2 TP + FP + FN). As *released* (Tian et al., "Unified multisensory perception: weakly-supervised
-  audio-visual video parsing", ECCV 2020, whose evaluation all later authors use) each clip has one, the mean over
-  the categories that it has anything of, predicted or true; the score is the mean over clips. Every clip counts alike,
-  and a wrong category in it as much as a right one, however long. The *micro* average, called ``micro_…``, adds TP, FP
-  and FN over all clips and categories first; it is ours, and no paper's.
+  audio-visual video parsing", ECCV 2020; PSP and CPSP score alike) each clip has one, the mean over the categories
+  that it has anything of, predicted or true; the score is the mean over clips. Every clip counts alike, and a wrong
+  category in it as much as a right one, however long. The *micro* average, called ``micro_…``, adds TP, FP and FN over
+  all clips and categories first; none of the releases computes it.
 - Type@AV is the mean of audio, visual and audio-visual; Event@AV is the column event.
 - F-scores of single clips are within 0 … 1; all others are in percent.
 - A segment of which a modality is missing holds nothing of it by prediction; its truth stays what the annotation says.
-- Degenerate input has a decided answer. No clip, category or segment is refused. A clip of which a column has nothing,
-  neither predicted nor true, scores 1 there (as released; LLP has such clips: nothing that is heard is seen). A micro
-  average of nothing is 100, as of :func:`pipeline.metrics.events.event_f1`; a cell of :func:`per_category` None.
+- Degenerate input has a decided answer. Input without clips, categories or segments is refused. A clip of which a
+  column has nothing, neither predicted nor true, scores 1 there (as released; of 174 of LLP's 1,200 test clips nothing
+  is heard and seen at once). A micro average of nothing is 100, as :func:`pipeline.metrics.events.event_f1` is; a cell
+  of :func:`per_category` is None.
 """
 
 from dataclasses import dataclass

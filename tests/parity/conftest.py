@@ -33,7 +33,12 @@ GOLDEN_MORE_DIR = Path(
     os.environ.get("AVEL_GOLDEN_MORE_DIR", Path(__file__).parents[2].parent / "shared" / "golden_more")
 )
 
-PSP_LOSSES = {"avps_loss", "segment_contrastive_loss", "video_contrastive_loss", "label_free_nce", "vcon_info_loss"}
+LOSSES = {
+    "loss": {"avps_loss", "segment_contrastive_loss", "video_contrastive_loss", "label_free_nce", "vcon_info_loss"},
+    "smoothing": {"label_smoothing_loss"},
+    "clip_contrast": {"vcon_info_loss"},
+}
+"""Released losses by the kind of their cases: those of PSP and CPSP, and in the parsing code two of its own."""
 PARSING_INPUTS = ["avvp_audio", "avvp_visual", "avvp_visual_st"]
 """What models that parse are run on, also where their description does not say so."""
 LABEL_ARRAYS = {"segment_labels", "labels_weak29", "avps_target", "avps_target_float32"}
@@ -155,6 +160,40 @@ class ReleasedModel:
         return load_counterpart(self.name, self.spec, self.weights, **sizes, **settings).to(dtype)
 
 
+@dataclass(frozen=True)
+class ReleasedTraining:
+    """A training of a set.
+
+    Attributes
+    ----------
+    golden : Golden
+    name : str
+    """
+
+    golden: Golden
+    name: str
+
+    @property
+    def case(self) -> dict[str, Any]:
+        """What it was run with."""
+        return self.golden.json("train")[self.name]
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What was recorded of it."""
+        return self.golden.arrays(self.name)
+
+    @property
+    def model(self) -> ReleasedModel:
+        """The model that it started from."""
+        return ReleasedModel(self.golden, self.case["model"])
+
+
+def parsing_trainings(golden: Golden) -> list[ReleasedTraining]:
+    """Return the trainings of a set whose models parse."""
+    return [ReleasedTraining(golden, name) for name, run in golden.json("train").items() if PARSING.match(run["model"])]
+
+
 FIRST_SET, SECOND_SET = Golden(GOLDEN_DIR), Golden(GOLDEN_MORE_DIR)
 
 
@@ -245,8 +284,10 @@ def cases(kind: str) -> list[Any]:
             for array in golden.arrays(f"models/{name}")
             if (match := re.fullmatch(r"thr(.+)\.fusion", array))
         ]
-    if kind == "loss":
-        return [name for name, case in golden.json("losses").items() if case["function"] in PSP_LOSSES]
+    if kind == "parsing_training":
+        return parsing_trainings(golden)
+    if kind in LOSSES:
+        return [name for name, case in golden.json("losses").items() if case["function"] in LOSSES[kind]]
     runs = golden.json("train").items()
     return [name for name, run in runs if (ours := find_counterpart(run["model"])) and ours.ours is PSPNet]
 
@@ -270,6 +311,8 @@ def further_cases(kind: str) -> list[Any]:
         return [model for model in further_cases("network") if not model.parses]
     if kind in ("layers", "parts", "modules"):
         return [model for model in models if "dropout" in model.spec and kind_of_dropout(model.spec["dropout"]) == kind]
+    if kind == "parsing_training":
+        return parsing_trainings(golden)
     if kind == "recipe":
         return [name for name, run in golden.json("train").items() if not PARSING.fullmatch(run["model"])]
     return [
@@ -277,8 +320,8 @@ def further_cases(kind: str) -> list[Any]:
     ]
 
 
-OF_FIRST_SET = ("network", "map", "scrambled", "block", "loss", "training")
-OF_SECOND_SET = ("network", "map", "parts", "layers", "modules", "recipe", "label")
+OF_FIRST_SET = ("network", "map", "scrambled", "block", *LOSSES, "training", "parsing_training")
+OF_SECOND_SET = ("network", "map", "parts", "layers", "modules", "recipe", "label", "parsing_training")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

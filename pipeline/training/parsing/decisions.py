@@ -59,6 +59,9 @@ def gate_of_rule(rule: str) -> Gate:
 def decide(answer: Parsing) -> ParsingOutputs:
     """Return the probabilities of an answer.
 
+    The weights of a clip's segments and modalities sum to 1 for each on their own, and together to up to 2: what the
+    network gives as the probability of the whole clip may exceed 1, which counts as certain, as in its loss.
+
     Raises
     ------
     TrainingError
@@ -68,5 +71,5 @@ def decide(answer: Parsing) -> ParsingOutputs:
         finite_numbers(answer.segment_probabilities),
         finite_numbers(answer.audio_probabilities),
         finite_numbers(answer.visual_probabilities),
-        finite_numbers(answer.global_probabilities),
+        finite_numbers(answer.global_probabilities).clip(max=1.0),
     )

@@ -10,7 +10,7 @@ from pipeline.core.errors import MediaError, PipelineError
 from pipeline.extraction.batching import Computed, compute_features
 from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.decoding import Prepared
-from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.features.visual.extractor import VisualExtractor, visual_extractor
 from pipeline.media.segments import NO_FRAME
 from pipeline.store.manifest import VideoFile
 
@@ -156,6 +156,63 @@ def test_nothing_but_the_results_waits_for_the_gpu():
     assert computed["5"].features[0].tolist() == [3, -3]
 
 
+class JointRecorder:
+    """A joint extractor of two streams: the values of a video, and pairs of them as inputs of the second stream."""
+
+    modality, recipe, weights_sha256, code, decoder = "visual", {}, "", "", None
+    storage, feature_shape = np.dtype("float32"), (6,)
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.streams = (Recorder(device, "stack"), Recorder(device))
+        self.streams[0].batch_size, self.streams[1].batch_size = 4, 2
+
+    def split(self, prepared: Prepared) -> tuple[Prepared, Prepared]:
+        pairs = np.array([prepared.inputs[row].sum() for row in prepared.rows if NO_FRAME not in row], np.float32)
+        rows = np.full((len(prepared.rows), 1), NO_FRAME)
+        rows[(prepared.rows != NO_FRAME).all(axis=1), 0] = np.arange(len(pairs))
+        return prepared, Prepared(pairs, rows, prepared.reason, prepared.seconds, prepared.detail)
+
+
+class TestStreams:
+    @pytest.fixture
+    def joint(self, make) -> JointRecorder:
+        return JointRecorder(make().device.type)
+
+    def test_are_flattened_one_behind_the_other(self, joint):
+        computed = results(joint, 0, video("a", [1, 2, 5], [[0, 1], [2, 2], [NO_FRAME, NO_FRAME]]))["a"]
+        np.testing.assert_array_equal(
+            computed.features, [[1, -1, 2, -2, 3, -3], [5, -5, 5, -5, 10, -10], [0, 0, 0, 0, 0, 0]]
+        )
+        assert len(computed.prepared.inputs) == 3, "what is counted is what was decoded"
+
+    def test_have_batches_of_their_own_that_suit_them_or_are_as_large_as_asked_for(self, joint):
+        videos = [video(name, [1, 2, 3], [[0, 1], [2, 2]]) for name in "abc"]
+        results(joint, 0, *videos)
+        assert [stream.calls for stream in joint.streams] == [
+            [[1, 2, 3, 1], [2, 3, 1, 2], [3, 0, 0, 0]],
+            [[3, 6], [3, 6], [3, 6]],
+        ]
+        again = JointRecorder(joint.device.type)
+        results(again, 3, *videos)
+        assert [[len(call) for call in stream.calls] for stream in again.streams] == [[3, 3, 3], [3, 3]]
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 5, 64])
+    def test_come_back_to_their_video_whichever_is_finished_first(self, size, joint):
+        values = np.random.default_rng(0).random((9, 4)).astype(np.float32)
+        videos = [video(str(number), row, [[0, 1], [2, 3]]) for number, row in enumerate(values)]
+        failed = VideoFile("failed", "failed", 1, "failed"), MediaError("not_media", "failed: text")
+        computed = results(joint, size, *videos[:4], failed, *videos[4:])
+        assert len(computed) == 10
+        assert computed["failed"].features is None
+        for number, (first, second, third, fourth) in enumerate(values):
+            expected = [
+                [first, -first, second, -second, first + second, -first - second],
+                [third, -third, fourth, -fourth, third + fourth, -third - fourth],
+            ]
+            np.testing.assert_array_equal(computed[str(number)].features, expected)
+
+
 RECIPES = [
     ("audio", {}),
     ("visual", {"visual.backbone": "vgg19"}),
@@ -194,3 +251,30 @@ def test_batches_of_other_inputs_give_the_same_bytes(modality, changes, device, 
 
     order = generator.permutation(count)
     np.testing.assert_array_equal(computed(order), computed(np.arange(count))[order])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_the_networks_of_llp_give_together_the_bytes_that_each_gives_alone(device, make_params):
+    """Random frames of two videos, one of which lacks frames; batches of the networks' own sizes."""
+    motion = {"backbone": "r2plus1d_18", "weights": "random", "weights_sha256": None, "weights_seed": 18}
+    llp = {"visual.backbone": "resnet152_pooled", "visual.combine": "stack", "visual.frames_per_segment": 2}
+    params = make_params(**llp, **{"visual.motion": motion, "dataset.num_segments": 2})
+    joint = visual_extractor(params.visual, params.dataset, torch.device(device))
+    appearance, snippets = joint.streams
+    generator = np.random.default_rng(0)
+    videos = [
+        (
+            VideoFile(name, name, 1, name),
+            Prepared(
+                generator.integers(0, 256, (3, *joint.decoder.frame_shape), np.uint8), np.array(rows), "ok", 1.0, ""
+            ),
+        )
+        for name, rows in (("whole", [[0, 1], [2, 2]]), ("lacking", [[0, NO_FRAME], [1, 2]]))
+    ]
+    both = results(joint, 0, *videos)
+    for stream, number, inside in ((appearance, 0, slice(4096)), (snippets, 1, slice(4096, None))):
+        alone = results(stream, 0, *((video, joint.split(prepared)[number]) for video, prepared in videos))
+        for name, computed in both.items():
+            np.testing.assert_array_equal(computed.features[:, inside], alone[name].features.reshape(2, -1))
+            assert computed.features[:, inside].any()
