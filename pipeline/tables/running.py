@@ -86,7 +86,7 @@ def _score(
         num_clips_expected=dataset.test.num_expected,
         best_epoch=kept_epoch,
         test_selected_epoch=epoch_on_test,
-        weights=_weights(dataset),
+        weights=weights_of(dataset),
     )
     return record, {
         metric: Counts(videos.video_ids, videos.total, videos.correct, on_test[metric].correct)
@@ -100,8 +100,8 @@ def _rule(params: Params) -> str:
     return METHODS[params.train.method].rule if gate == "authors" else f"{gate}_gate"
 
 
-def _weights(dataset: Dataset) -> dict[str, str]:
-    """Return what the features of each stream were made with."""
+def weights_of(dataset: Dataset) -> dict[str, str]:
+    """Return what the features were made with: by modality, and of the motion stream where the visual ones have one."""
     weights = {folder.index.modality: folder.index.origin for folder in (dataset.visual, dataset.audio)}
     motion = dataset.visual.index.recipe.get("motion")
     return weights if motion is None else {**weights, "motion": motion["weights"]}
