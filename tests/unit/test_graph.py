@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from pipeline.backbones.registry import BACKBONES
 from pipeline.core.fingerprints import import_closure
 from pipeline.core.references import module_of
+from pipeline.evaluation.stage import WRITERS
 from pipeline.features.modalities import EXTRACTORS
 from pipeline.methods.registry import METHODS
 
@@ -36,7 +37,9 @@ def entry_of(stage: str, cmd: str) -> tuple[str, ...]:
     """Return the modules that a stage starts from: its own, and those that it names instead of importing them."""
     entry = re.findall(r"python -m (stages\.\w+)", cmd)
     if stage in ("train", "evaluate", "plan"):
-        entry += [module_of(network) for method in METHODS.values() for network in method.networks.values()]
+        entry += [name for method in METHODS.values() for each in method.supervisions for name in method.modules(each)]
+    if stage in ("evaluate", "plan"):
+        entry += [module_of(writer) for writer in WRITERS.values()]
     if modality := re.search(r"--modality (\w+)", cmd):
         entry.append(module_of(EXTRACTORS[modality[1]]))
     if stage == "extract_visual":

@@ -217,10 +217,10 @@ def _tagged(
 
 
 def _layout(params: Params, visual: FeatureFolder) -> VisualLayout:
-    """Return what the stored visual features consist of: as the recipe says, or LLP's, or whatever was released."""
+    """Return what the stored visual features consist of: what the recipe says, of released ones what LLP's are."""
     if params.features.source == "extracted":
         layout = visual_layout(params.visual)
-    elif params.dataset.format == "llp":
+    elif visual.feature_shape == LLP_LAYOUT.feature_shape:
         layout = LLP_LAYOUT
     else:
         layout = VisualLayout(visual.feature_shape, 0)
