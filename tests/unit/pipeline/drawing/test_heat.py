@@ -20,7 +20,7 @@ from pipeline.drawing.palette import colours
 from pipeline.media.container import read_frames, read_timeline
 from pipeline.prediction import picture
 from pipeline.prediction.localization.events import LocalizedVideo, Segment
-from pipeline.prediction.localization.picture import save_picture
+from pipeline.prediction.localization.picture import LEFT, save_picture
 from pipeline.prediction.localization.screen import LocalizationScreen
 from pipeline.prediction.render import render_video
 from pipeline.report.contact_sheets import ABOVE, GAP, PICTURE_WIDTH
