@@ -82,7 +82,11 @@ def predict_files(
     """
     stems = output_stems(videos)
     _require_room(
-        [*videos, weights_file(model), *(file for file in (files.visual, files.audio, files.pca) if file)],
+        [
+            *videos,
+            weights_file(model),
+            *(file for file in (files.visual, files.audio, files.pca, files.motion) if file),
+        ],
         stems,
         targets,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from pipeline.drawing.palette import Colour
+from pipeline.features.recipes import VisualLayout
 from pipeline.methods.contract import Method
 from pipeline.prediction.output import Wording
 from pipeline.prediction.videos import Judged, Places, VideoPrediction
@@ -40,15 +41,15 @@ class Reading(ABC):
 
     @staticmethod
     @abstractmethod
-    def unmet(inputs: Mapping[str, Any], feature_shape: tuple[int, ...]) -> str:
+    def unmet(inputs: Mapping[str, Any], layout: VisualLayout) -> str:
         """Return what a network needs other visual features for; empty if it can use them.
 
         Parameters
         ----------
         inputs : mapping
             Sizes that the network was told, of a checkpoint.
-        feature_shape : tuple of int
-            Of a segment's visual features, as they are computed.
+        layout : VisualLayout
+            What a segment's visual features consist of, as they are computed.
         """
 
     @property

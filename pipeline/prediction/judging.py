@@ -1,5 +1,6 @@
 """One video through the model: decoded, made features, judged window by window, and the windows' answers joined."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -10,9 +11,9 @@ import numpy as np
 import torch
 
 from pipeline.core.errors import MediaError
-from pipeline.extraction.batching import NetworkLoop
+from pipeline.extraction.batching import compute_features
 from pipeline.extraction.decode_pool import DecodePool
-from pipeline.features.contract import Extractor
+from pipeline.features.contract import AnyExtractor
 from pipeline.features.decoding import Decoder, Prepared
 from pipeline.media.container import size_in_bytes
 from pipeline.media.segments import segment_valid
@@ -69,7 +70,7 @@ def predict_video(model: Model, path: Path, report: Report = lambda done, total:
         If it changes meanwhile, or memory or disk are too small.
     """
     num_per_window, seconds = model.num_segments, model.segment_seconds
-    frames_bytes = num_per_window * model.frames.frames_per_segment * 3 * model.frames.image_size**2
+    frames_bytes = num_per_window * model.frames.frames_per_segment * math.prod(model.frames.frame_shape)
     num_per_block = max(1, BLOCK_BYTES // frames_bytes)
     block, sound, duration = _decode_both(model, path, num_per_block)
     num_segments = count_segments(duration, seconds)
@@ -143,7 +144,7 @@ def _visual_features(
         yield _features(model.visual, windows, partial(_report_from, report, first, num_windows))
 
 
-def _nothing(extractor: Extractor, model: Model, num_windows: int) -> _Features:
+def _nothing(extractor: AnyExtractor, model: Model, num_windows: int) -> _Features:
     """Return the features of a modality that a file lacks."""
     shape = num_windows, model.num_segments
     return _Features(np.zeros((*shape, *extractor.feature_shape), extractor.storage), np.zeros(shape, bool))
@@ -177,7 +178,7 @@ def _split(prepared: Prepared, num_windows: int) -> Iterator[Prepared]:
 
 
 def _features(
-    extractor: Extractor, windows: Iterator[Prepared], report: Callable[[int], object] = lambda done: None
+    extractor: AnyExtractor, windows: Iterator[Prepared], report: Callable[[int], object] = lambda done: None
 ) -> _Features:
     """Compute the features of windows, as extraction does; zero in segments without media."""
     masks: list[np.ndarray] = []
@@ -188,7 +189,7 @@ def _features(
             yield VideoFile(str(number), "", None, None), prepared
 
     computed = {}
-    for done in NetworkLoop(extractor, extractor.batch_size).run(named()):
+    for done in compute_features(extractor, named()):
         computed[done.video.video_id] = done.features
         report(len(computed))
     valid = np.stack(masks)

@@ -20,17 +20,20 @@ from pipeline.drawing.pages import load_template
 from pipeline.drawing.palette import Colour, colours
 from pipeline.media.container import REASONS
 from pipeline.methods.registry import METHODS
+from pipeline.methods.settings import Task
 from pipeline.params.schema import Params
 from pipeline.report import provenance, scores, wording
-from pipeline.report.cards import CARDS
 from pipeline.report.contact_sheets import write_contact_sheets
 from pipeline.report.explorer import Explorer, build_explorer
-from pipeline.report.inputs import load_run
-from pipeline.report.mistakes import KINDS, RIGHT
+from pipeline.report.localization.page import PAGE as LOCALIZATION
+from pipeline.report.mistakes import RIGHT
+from pipeline.report.page import TaskPage
 from pipeline.report.run import MODALITIES, PREDICTIONS, Run
 from pipeline.store.ledger import LARGE_OFFSET_SECONDS
 from pipeline.store.manifest import BACKGROUND
 from pipeline.store.shards import SCHEMA
+
+PAGES: Mapping[Task, TaskPage] = {"localization": LOCALIZATION}
 
 MAX_PROBLEM_VIDEOS = 50
 NUM_OPEN = 3  # clips that show their details from the start
@@ -57,44 +60,47 @@ def build_report(
     PipelineError
         If a file is missing or contradicts another.
     """
-    run = load_run(params=params, prepared=prepared, features=features, train=train, evaluate=evaluate, raw=raw)
+    page = PAGES[params.dataset.task]
+    run = page.load_run(params=params, prepared=prepared, features=features, train=train, evaluate=evaluate, raw=raw)
     path = output / "index.html"
     colour_of = colours(run.manifest.categories)
-    write_text(path, _render(run, build_explorer(run, colour_of), colour_of))
-    write_contact_sheets(run, output / "plots" / "attention", colour_of)
+    explorer = build_explorer(
+        run, page.kinds, lambda prediction, is_detailed: page.build_row(run, prediction, colour_of, is_detailed)
+    )
+    write_text(path, _render(page, run, explorer, colour_of))
+    folder = output / "plots" / "attention"
+    write_contact_sheets(run, folder, lambda prediction: page.draw_sheet(run, prediction, colour_of))
     return path
 
 
-def _render(run: Run, explorer: Explorer, colour_of: Mapping[str, Colour]) -> str:
-    style, script = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+def _render(page: TaskPage, run: Run, explorer: Explorer, colour_of: Mapping[str, Colour]) -> str:
+    task = run.params.dataset.task
+    style, script = _read("report.css"), _read("report.js")
+    if page.style:
+        style += _read(f"{task}/{page.style}")
     return _load_template().render(
         style=Markup(style),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        task=task,
+        title=page.title,
         params=run.params,
         notice=provenance.describe_notice(run.params),
         metrics=run.metrics,
-        cards=CARDS,
         method=METHODS[run.params.train.method].label,
-        rule=provenance.describe_rule(run.params.train),
         kept_epoch=run.params.train.conduct.selection.describe_kept(run.params.train.settings.num_epochs),
         unscored=scores.list_unscored(run),
         explorer=explorer,
         colours=colour_of,
         num_open=NUM_OPEN,
         background=BACKGROUND,
-        kinds=KINDS,
+        kinds=page.kinds,
         category_words={name: name for name in run.manifest.categories},
-        outcome_words={RIGHT: "all right", **{code: kind.name for code, kind in KINDS.items()}},
+        outcome_words={RIGHT: "all right", **{code: kind.name for code, kind in page.kinds.items()}},
         splits=scores.SPLIT_NAMES,
         files=PREDICTIONS,
-        mistakes=scores.count_mistakes(run),
-        reliability=scores.draw_reliability(run),
         makings=provenance.describe_makings(run),
-        confusion=scores.tabulate_confusion(run),
-        confusions=scores.list_confusions(run),
-        categories=scores.list_categories(run),
-        charts=scores.draw_charts(run),
+        charts=scores.draw_charts(run, page.score_title),
         audit=provenance.sort_audit(run.audit),
         ledgers={name: provenance.explain_ledger(run.features[name].summary) for name in MODALITIES},
         offsets=run.features["visual"].summary.offsets,
@@ -107,7 +113,12 @@ def _render(run: Run, explorer: Explorer, colour_of: Mapping[str, Colour]) -> st
         features=run.features,
         recipes={name: flatten(run.features[name].index.recipe) for name in MODALITIES},
         schema=SCHEMA,
+        **page.describe(run),
     )
+
+
+def _read(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 @functools.cache

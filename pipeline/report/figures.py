@@ -1,4 +1,4 @@
-"""Figures drawn as SVG text: line charts, reliability diagrams, and confusion of many categories.
+"""Figures drawn as SVG text: line charts and reliability diagrams.
 
 Colours come from the page's style sheet, so that a figure follows light and dark; every mark carries a title.
 """
@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
 
 from pipeline.drawing.svg import element, path_through, svg
@@ -22,8 +21,6 @@ PLOT_HEIGHT = 190
 COUNTS_HEIGHT = 34
 SMALLEST_DOT, LARGEST_DOT = 2.5, 7.0
 DIAGRAM_HEIGHT = TOP + PLOT_HEIGHT + 10 + COUNTS_HEIGHT + 32
-
-MAP_CELL = 10
 
 
 @dataclass(frozen=True)
@@ -113,28 +110,6 @@ def reliability_diagram(calibration: Calibration, *, title: str) -> Markup:
     for tick in (0, 0.5, 1):
         parts.append(element("text", f"{tick:g}", class_="tick middle", x=x_of(tick), y=floor + 28))
     return svg(parts, CHART_WIDTH, DIAGRAM_HEIGHT, "chart", title=title)
-
-
-def confusion_map(counts: np.ndarray, names: Sequence[str]) -> Markup:
-    """Draw a square per pair of names that occurs, its opacity the share of the row; shape (C, C), int."""
-    size = MAP_CELL * len(names)
-    totals = counts.sum(axis=1)
-    parts = [element("rect", class_="frame", x=0, y=0, width=size, height=size)]
-    for row, column in np.argwhere(counts):
-        count, share = int(counts[row, column]), counts[row, column] / totals[row]
-        parts.append(
-            element(
-                "rect",
-                element("title", f"{names[row]} → {names[column]}: {count} segments, {share:.0%} of the row"),
-                class_="right" if row == column else "wrong",
-                x=int(column) * MAP_CELL,
-                y=int(row) * MAP_CELL,
-                width=MAP_CELL,
-                height=MAP_CELL,
-                fill_opacity=float(max(0.12, share)),
-            )
-        )
-    return svg(parts, size, size, "confusion-map")
 
 
 def ticks(low: float, high: float) -> list[float]:

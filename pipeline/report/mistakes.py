@@ -17,6 +17,7 @@ An event of which nothing or another part was found is missed, also beside its b
 segment long, and a gap of a single segment that was not found is invented: there a moved boundary would meet another.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -72,14 +73,20 @@ def segment_kinds(truth: Sequence[str], predicted: Sequence[str]) -> tuple[str, 
     return tuple(_kind(truth, predicted, segment) for segment in range(len(truth)))
 
 
-def count_kinds(clips: Iterable[Sequence[str]]) -> dict[str, int]:
-    """Return how many segments are of each kind of mistake, given what :func:`segment_kinds` says of each clip."""
-    counts = dict.fromkeys(KINDS, 0)
-    for kinds in clips:
-        for kind in kinds:
-            if kind != RIGHT:
-                counts[kind] += 1
-    return counts
+def count_kinds(found: Iterable[Sequence[str]], kinds: Iterable[str] = KINDS) -> dict[str, int]:
+    """Return how many segments are of each of `kinds`, given what :func:`segment_kinds` says of each clip."""
+    counts = Counter(kind for of_clip in found for kind in of_clip)
+    return {kind: counts[kind] for kind in kinds}
+
+
+def outcome_codes(found: Iterable[str], kinds: Iterable[str] = KINDS) -> tuple[str, ...]:
+    """Return those of `kinds` that were found in a clip, or ``right`` alone where none was.
+
+    >>> outcome_codes(["missed", "right", "boundary", "missed"]), outcome_codes(["right"])
+    (('boundary', 'missed'), ('right',))
+    """
+    found = set(found)
+    return tuple(kind for kind in kinds if kind in found) or (RIGHT,)
 
 
 def _kind(truth: Sequence[str], predicted: Sequence[str], segment: int) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 
 from pipeline.core.sections import flatten
 from pipeline.media.container import REASONS
-from pipeline.methods.registry import METHODS
 from pipeline.methods.settings import Schedule
-from pipeline.params.schema import Params, TrainParams
+from pipeline.params.schema import Params
 from pipeline.report.run import MODALITIES, Run
 from pipeline.report.wording import in_words, percent, show_seconds, show_value
 from pipeline.store.ledger import LARGE_OFFSET_SECONDS, LedgerSummary, OffsetSummary, count_videos
@@ -24,6 +23,8 @@ def describe_notice(params: Params) -> str:
     random = []
     if params.features.source == "extracted":
         random = [name for name in MODALITIES if getattr(params, name).weights == "random"]
+        if params.visual.motion is not None and params.visual.motion.weights == "random":
+            random.append("motion")
         if params.audio.postprocess == "pca" and params.audio.pca_weights == "random":
             random.append("PCA of audio")
     reasons = []
@@ -47,12 +48,17 @@ def describe_makings(run: Run) -> dict[str, str]:
         else:
             network = " ".join(str(index.recipe[key]) for key in ("backbone", "layer") if key in index.recipe)
             parts = [network, f"weights {index.origin}"]
+            if motion := index.recipe.get("motion"):
+                parts.append(f"motion {motion['backbone']} {motion['layer']}, weights {motion['weights']}")
         makings[name] = " · ".join([*parts, f"recipe {index.recipe_hash}"])
     return makings
 
 
 def sort_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
-    """Sort the audit into facts, splits and findings; only lists that hold something are findings."""
+    """Sort the audit into facts, splits and findings; only lists that hold something are findings.
+
+    Splits are a table: `columns`, and a row of cells per split, as text.
+    """
     findings = []
     for key, value in audit.items():
         if _is_list(value):
@@ -65,12 +71,22 @@ def sort_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
             for key, value in audit.items()
             if not isinstance(value, (Mapping, list))
         },
-        "splits": [{"name": split, **audit["splits"][split]} for split in SPLITS if split in audit.get("splits", {})],
+        "splits": _tabulate_splits(
+            {split: audit["splits"][split] for split in SPLITS if split in audit.get("splits", {})}
+        ),
         "findings": [
             {"name": name, "count": listed["count"], "items": _shown_items(listed)}
             for name, listed in findings
             if listed["count"]
         ],
+    }
+
+
+def _tabulate_splits(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    columns = [key for key, value in next(iter(splits.values()), {}).items() if not isinstance(value, (Mapping, list))]
+    return {
+        "columns": [in_words(key).removesuffix(" share") for key in columns],
+        "rows": {split: [_audit_value(key, values.get(key)) for key in columns] for split, values in splits.items()},
     }
 
 
@@ -151,16 +167,6 @@ def list_problem_videos(run: Run) -> list[dict[str, Any]]:
         if row.status != "ok"
     ]
     return sorted(rows, key=lambda row: (row["status"] != "failed", row["video_id"], row["modality"]))
-
-
-def describe_rule(train: TrainParams) -> str:
-    """Return how labels follow from the answers of the network that was trained."""
-    if METHODS[train.method].rule == "per_segment":
-        return "Every segment has the class that is most probable in it, background being one: there is no threshold."
-    rule = "A segment above 0.5 has the category of its clip, the others are background"
-    if train.conduct.background_class:
-        rule += "; so are all of a clip whose class is background"
-    return f"{rule}."
 
 
 def list_settings(params: Params) -> list[dict[str, Any]]:

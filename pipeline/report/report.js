@@ -8,7 +8,7 @@
   let limit = ROWS_AT_ONCE;
 
   const matches = ({ dataset }) =>
-    (!fields.category.value || dataset.category === fields.category.value) &&
+    (!fields.category.value || dataset.category.split("\n").includes(fields.category.value)) &&
     (!fields.split.value || dataset.split === fields.split.value) &&
     (!fields.outcome.value || dataset.outcome.split(" ").includes(fields.outcome.value)) &&
     dataset.id.toLowerCase().includes(fields.text.value.trim().toLowerCase());

@@ -23,7 +23,11 @@ def load(path: Path) -> dict:
     return YAML(typ="safe", pure=True).load(path)
 
 
-STAGES = {**load(ROOT / "dvc.yaml")["stages"], **load(ROOT / "data/synthetic/dvc.yaml")["stages"]}
+STAGES = {
+    **load(ROOT / "dvc.yaml")["stages"],
+    "render": load(ROOT / "data/synthetic/dvc.yaml")["stages"]["render"],
+    "render_parsing": load(ROOT / "data/synthetic_parsing/dvc.yaml")["stages"]["render"],
+}
 PARAMS = load(ROOT / "data/synthetic/preset.yaml")
 PARAMS_FILE = {"pipeline.params.schema": ROOT / "pipeline/params/schema.py"}
 
@@ -119,7 +123,7 @@ def test_a_stage_lists_the_params_it_reads(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_path_on_a_command_line_is_a_dependency_or_an_output(stage: str) -> None:
     entries = [*STAGES[stage]["deps"], *names(STAGES[stage]["outs"]), *names(STAGES[stage].get("metrics", []))]
-    for path in re.findall(r"--(?!modality)\w+ (\S+)", STAGES[stage]["cmd"]):
+    for path in re.findall(r"--(?!modality|task)\w+ (\S+)", STAGES[stage]["cmd"]):
         assert any(entry == path or entry.startswith(f"{path}/") for entry in entries), path
 
 

@@ -11,6 +11,7 @@ import torch
 from models.localization.answers import Localization
 from pipeline.core.errors import ParamsError, explain
 from pipeline.drawing.palette import Colour
+from pipeline.features.recipes import VisualLayout
 from pipeline.methods.contract import Method
 from pipeline.metrics.labels import mask_labels
 from pipeline.prediction.contract import GateChoice, Reading
@@ -49,10 +50,10 @@ class LocalizationReading(Reading):
         return cls()
 
     @staticmethod
-    def unmet(inputs: Mapping[str, Any], feature_shape: tuple[int, ...]) -> str:
+    def unmet(inputs: Mapping[str, Any], layout: VisualLayout) -> str:
         """Return which maps a network attends to that the features are not."""
         num_positions, channels = inputs["num_positions"], inputs["visual_channels"]
-        *sides, found = feature_shape
+        *sides, found = layout.feature_shape
         if len(sides) == 2 and (sides[0] * sides[1], found) == (num_positions, channels):
             return ""
         return f"maps of {num_positions} positions and {channels} channels"

@@ -12,8 +12,8 @@ import numpy as np
 from pipeline.core.files import write_csv, write_json
 from pipeline.params.schema import Params, load_params
 from pipeline.report.build import build_report
-from pipeline.report.cards import CARDS
-from pipeline.report.run import MATRICES
+from pipeline.report.localization.cards import CARDS
+from pipeline.report.localization.run import MATRICES
 from pipeline.store.manifest import BACKGROUND, Clip, Manifest, VideoFile
 from pipeline.store.maps import save_maps
 from pipeline.store.shards import LedgerRow, ShardIndex, save_ledger

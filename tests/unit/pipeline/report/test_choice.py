@@ -1,13 +1,13 @@
 from pipeline.report import choice
 from pipeline.report.choice import choose_predictions, list_clips
-from pipeline.report.run import Prediction
+from pipeline.report.localization.run import LocalizationPrediction
 from pipeline.store.manifest import Clip
 
 
 def prediction(name, category, num_right, num_segments=4):
     clip = Clip(name, name, f"{name}.mp4", category, "1" * num_segments, "test")
     said = (category,) * num_right + ("background",) * (num_segments - num_right)
-    return Prediction(clip, (category,) * num_segments, said, (0.5,) * num_segments)
+    return LocalizationPrediction(clip, (category,) * num_segments, said, (0.5,) * num_segments)
 
 
 def names(chosen):

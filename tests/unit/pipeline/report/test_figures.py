@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.report.calibration import calibrate
-from pipeline.report.figures import Mark, Series, confusion_map, line_chart, reliability_diagram, ticks
+from pipeline.report.figures import Mark, Series, line_chart, reliability_diagram, ticks
 
 
 def points_of(svg, style):
@@ -91,14 +91,3 @@ class TestReliabilityDiagram:
     def test_can_be_drawn_of_nothing(self):
         drawn = ElementTree.fromstring(reliability_diagram(calibrate(np.zeros(0), np.zeros(0, bool)), title="t"))
         assert not list(drawn.iter("circle"))
-
-
-def test_confusion_map_draws_only_pairs_that_occur():
-    squares = [
-        part
-        for part in ElementTree.fromstring(confusion_map(np.array([[3, 1], [0, 0]]), ["a", "b"])).iter("rect")
-        if part.get("class") != "frame"
-    ]
-    assert [part.get("class") for part in squares] == ["right", "wrong"]
-    assert [float(part.get("fill-opacity")) for part in squares] == [0.75, 0.25]
-    assert squares[1].find("title").text == "a → b: 1 segments, 25% of the row"

@@ -7,9 +7,10 @@ from PIL import Image
 
 from pipeline.drawing.heat import attention_strengths, map_colours, overlay_colours
 from pipeline.drawing.palette import colours
-from pipeline.report.inputs import load_run
-from pipeline.report.run import MATRICES
-from pipeline.report.timelines import build_timeline
+from pipeline.report.localization.inputs import load_run
+from pipeline.report.localization.run import MATRICES
+from pipeline.report.localization.timelines import build_timeline
+from pipeline.report.mistakes import segment_kinds
 from pipeline.training.localization.decisions import MATRICES as WRITTEN_MATRICES
 
 
@@ -19,7 +20,9 @@ def run(run_with_media):
 
 
 def build(run, number):
-    return build_timeline(run, run.predictions["test"][number], colours(run.manifest.categories))
+    prediction = run.predictions["test"][number]
+    kinds = segment_kinds(prediction.truth, prediction.predicted)
+    return build_timeline(run, prediction, kinds, colours(run.manifest.categories))
 
 
 def pixels(address):
@@ -36,9 +39,9 @@ def test_an_overlay_is_the_attention_of_its_own_segment(run):
     strengths = attention_strengths(prediction.maps["attention"])
     timeline = build(run, 0)
     assert prediction.predicted == ("background", "bell", "bell", "background")
-    assert [picture.overlay is not None for picture in timeline.pictures] == [False, True, True, False]
+    assert [picture.overlay is not None for picture in timeline.media.pictures] == [False, True, True, False]
     for segment in (1, 2):
-        assert np.array_equal(pixels(timeline.pictures[segment].overlay), overlay_colours(strengths[segment]))
+        assert np.array_equal(pixels(timeline.media.pictures[segment].overlay), overlay_colours(strengths[segment]))
     for segment in range(4):
         assert np.array_equal(pixels(timeline.attention[segment].address), map_colours(strengths[segment]))
 
@@ -58,9 +61,9 @@ def test_rows_of_a_matrix_are_the_segments_that_listen(run):
 
 def test_a_clip_without_media_has_the_reasons_and_its_names(run):
     timeline = build(run, 2)
-    assert timeline.media_note == "no pictures: missing; no sound: missing"
-    assert not timeline.has_pictures
-    assert timeline.spectrogram is timeline.waveform is None
+    assert timeline.media.note == "no pictures: missing; no sound: missing"
+    assert not timeline.media.has_pictures
+    assert timeline.media.spectrogram is timeline.media.waveform is None
     assert [span.name for span in timeline.lanes[0].spans] == ["background", "bell", "background"]
     assert len(timeline.attention) == 4
 

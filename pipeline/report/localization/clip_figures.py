@@ -5,7 +5,6 @@ Time runs from left to right, over the width of whatever holds the figure; a mat
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from markupsafe import Markup
 
 from pipeline.drawing.svg import bars, element, number_text, path_through, svg
@@ -13,9 +12,6 @@ from pipeline.drawing.timelines import Lane, TimeAxis, find_spans
 
 SEGMENT_WIDTH = 100
 RELEVANCE_HEIGHT = 100
-WAVEFORM_HEIGHT = 100
-QUIET = 0.01
-"""A clip whose loudest sample is below this is drawn as quiet as it is."""
 
 STRIP_CELL = 10
 LANE_HEIGHT, LANE_GAP = 8, 1
@@ -50,17 +46,6 @@ def relevance_curve(values: Sequence[float]) -> Markup:
         ),
     ]
     return svg(parts, width, RELEVANCE_HEIGHT, "relevance", title="event probability", preserveAspectRatio="none")
-
-
-def waveform(extremes: np.ndarray) -> Markup:
-    """Draw the lowest and highest sample of each stretch of time, (columns, 2), as high as the loudest one."""
-    loudest = max(float(np.abs(extremes).max()), QUIET)
-    middle = WAVEFORM_HEIGHT / 2
-    low, high = np.round(middle * (1 - extremes.T / loudest)).astype(int)
-    points = [*enumerate(high.tolist()), *reversed(list(enumerate(low.tolist())))]
-    outline = "M" + "L".join(f"{x} {y}" for x, y in points) + "Z"
-    parts = [element("path", class_="wave", d=outline)]
-    return svg(parts, len(extremes) - 1, WAVEFORM_HEIGHT, "waveform", title="waveform", preserveAspectRatio="none")
 
 
 def strip(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.report.inputs import load_run
-from pipeline.report.run import MATRICES
+from pipeline.report.localization.inputs import load_run
+from pipeline.report.localization.run import MATRICES
 from pipeline.store.maps import load_maps, save_maps
 
 

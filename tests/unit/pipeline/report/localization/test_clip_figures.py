@@ -1,10 +1,8 @@
 import re
 from xml.etree import ElementTree
 
-import numpy as np
-
 from pipeline.drawing.timelines import Lane, find_spans
-from pipeline.report.clip_figures import (
+from pipeline.report.localization.clip_figures import (
     CURVE_HEIGHT,
     LANE_GAP,
     LANE_HEIGHT,
@@ -15,7 +13,6 @@ from pipeline.report.clip_figures import (
     matrix,
     relevance_curve,
     strip,
-    waveform,
 )
 
 MARK_TOP = 2 * (LANE_HEIGHT + LANE_GAP)
@@ -35,16 +32,6 @@ class TestRelevanceCurve:
 
     def test_says_the_value_in_words(self):
         assert "segment 2: event probability 0.25" in relevance_curve([0.5, 0.25])
-
-
-class TestWaveform:
-    def test_runs_along_the_highest_samples_and_back_along_the_lowest(self):
-        points = points_of(waveform(np.array([[-0.5, 0.25], [-0.25, 0.5], [0.0, 0.0]])), "wave")
-        assert points == [(0, 25), (1, 0), (2, 50), (2, 50), (1, 75), (0, 100)]
-
-    def test_of_silence_is_a_line_and_of_a_whisper_nearly_one(self):
-        assert {y for _, y in points_of(waveform(np.zeros((4, 2))), "wave")} == {50}
-        assert {y for _, y in points_of(waveform(np.full((4, 2), 0.0001)), "wave")} <= {49, 50}
 
 
 class TestStrip:

@@ -1,0 +1,1 @@
+"""What the page of localization alone has: one category per clip, where the network looked, what it confused."""
