@@ -1,7 +1,7 @@
 """From trained weights to everything that is needed to use them: the recipes of their features, and the network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,16 @@ from pipeline.core.fingerprints import fingerprint
 from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.contract import AnyExtractor
-from pipeline.features.recipes import SNIPPET, audio_recipe, visual_feature_shape, visual_recipe
+from pipeline.features.decoding import Decoder
+from pipeline.features.recipes import SNIPPET, audio_recipe, visual_layout, visual_recipe
 from pipeline.features.visual.extractor import visual_extractor
 from pipeline.features.visual.frames import FrameDecoder
+from pipeline.features.visual.snippets import SnippetDecoder
+from pipeline.methods.registry import METHODS
 from pipeline.params.schema import AudioParams, DatasetParams, VisualParams
+from pipeline.prediction.contract import GateChoice, Reading
+from pipeline.prediction.decoding import WindowFrameDecoder
+from pipeline.prediction.tasks import reading_class
 from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
 
 RANDOM = "random:"
@@ -70,6 +76,8 @@ class Model:
         Of that file.
     checkpoint : Checkpoint
     network : torch.nn.Module
+    reading : Reading
+        Of the network's answers.
     visual, audio : Extractor
     device : torch.device
     warnings : tuple of str
@@ -80,6 +88,7 @@ class Model:
     sha256: str
     checkpoint: Checkpoint
     network: nn.Module
+    reading: Reading
     visual: AnyExtractor
     audio: AudioExtractor
     device: torch.device
@@ -88,8 +97,16 @@ class Model:
     @property
     def frames(self) -> FrameDecoder:
         """The decoder of a clip's frames."""
-        assert isinstance(self.visual.decoder, FrameDecoder)  # snippets have no maps, which load_model refuses
-        return self.visual.decoder
+        decoder = self.visual.decoder
+        frames = decoder.frames if isinstance(decoder, SnippetDecoder) else decoder
+        assert isinstance(frames, FrameDecoder)
+        return frames
+
+    def decoder_of_windows(self, first_window: int, num_windows: int) -> Decoder:
+        """Return the decoder of the visual inputs of some windows, see :class:`.WindowFrameDecoder`."""
+        windows = WindowFrameDecoder(self.frames, first_window, num_windows)
+        decoder = self.visual.decoder
+        return replace(decoder, frames=windows) if isinstance(decoder, SnippetDecoder) else windows
 
     @property
     def patches(self) -> PatchDecoder:
@@ -143,6 +160,7 @@ class Model:
             "visual_recipe": fingerprint(self.visual.recipe),
             "audio_weights": self.audio.recipe["weights"],
             "audio_recipe": fingerprint(self.audio.recipe),
+            **self.reading.facts,
         }
 
 
@@ -151,7 +169,7 @@ def weights_file(path: Path) -> Path:
     return path / SELECTIONS["val"] if path.is_dir() else path
 
 
-def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
+def load_model(path: Path, files: WeightFiles, device: torch.device, gate: GateChoice = "authors") -> Model:
     """Read trained weights and build the networks of their features.
 
     Parameters
@@ -161,9 +179,13 @@ def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
     files : WeightFiles
         For each recipe that names weights by their hash, that file.
     device : torch.device
+    gate : {"authors", "global", "own"}, optional
+        Of parsing: which prediction about a window gates its segments.
 
     Raises
     ------
+    ParamsError
+        If a gate is chosen for a model whose task has none.
     CheckpointError
         If the weights are missing or damaged, or their features cannot be computed from a video.
     WeightsError
@@ -171,6 +193,7 @@ def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
     """
     path = weights_file(path)
     checkpoint, network = load_checkpoint(path, device)
+    reading = reading_class(checkpoint).of(METHODS[checkpoint.method], gate)
     warnings = [_released_warning(path, checkpoint)] if _is_released(checkpoint) else []
     params = feature_params(path, checkpoint, files)
     return Model(
@@ -178,6 +201,7 @@ def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
         sha256=sha256_of_file(path),
         checkpoint=checkpoint,
         network=network,
+        reading=reading,
         visual=visual_extractor(params.visual, params.dataset, device),
         audio=AudioExtractor(params.audio, params.dataset, device),
         device=device,
@@ -186,7 +210,7 @@ def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
 
 
 def feature_params(path: Path, checkpoint: Checkpoint, files: WeightFiles) -> FeatureParams:
-    """Return the params whose recipes are those of a checkpoint of localization, which are of maps.
+    """Return the params whose recipes are those of a checkpoint.
 
     Raises
     ------
@@ -202,14 +226,13 @@ def feature_params(path: Path, checkpoint: Checkpoint, files: WeightFiles) -> Fe
     if not _is_released(checkpoint):
         for modality, made in _recipes(params).items():
             _require_same(f"{path}, recipe of the {modality} features", recipes[modality], made)
-    shape = visual_feature_shape(params.visual)
-    expected = (checkpoint.inputs["num_positions"], checkpoint.inputs["visual_channels"])
-    if len(shape) != 3 or (shape[0] * shape[1], shape[2]) != expected:
+    layout = visual_layout(params.visual)
+    if unmet := reading_class(checkpoint).unmet(checkpoint.inputs, layout):
         raise CheckpointError(
             explain(
                 f"{path}, visual features",
-                expected="maps of {} positions and {} channels, as the network was trained on".format(*expected),
-                found=f"that {params.visual.backbone} makes features of shape {shape}",
+                expected=f"{unmet}, as the network was trained on",
+                found=f"that {params.visual.backbone} makes features of shape {layout.feature_shape}",
                 remedy="use weights that were trained on extracted features",
             )
         )

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.features.decoding import Prepared
-from pipeline.features.visual.frames import FrameDecoder
+from pipeline.features.decoding import Decoder, Prepared
 from pipeline.media.segments import NO_FRAME, segment_valid
 
 
@@ -23,11 +22,12 @@ class SnippetDecoder:
 
     Parameters
     ----------
-    frames : FrameDecoder
-        Chooses the frames and their size.
+    frames : Decoder
+        Chooses the frames and their size: :class:`pipeline.features.visual.frames.FrameDecoder`, or what decodes as it
+        does.
     """
 
-    frames: FrameDecoder
+    frames: Decoder
 
     def __call__(self, path: Path) -> Prepared:
         """Decode the frames of `path`; inputs are (U, K, 3, H, W), uint8, RGB, one snippet per valid segment."""
