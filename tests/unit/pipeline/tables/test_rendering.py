@@ -322,6 +322,7 @@ def test_latex_of_ten_scores_takes_the_width_of_the_page(render_parsing: Callabl
     assert latex.count("{") == latex.count("}")
     assert r"\cmidrule(lr){4-8} \cmidrule(lr){9-13}" in latex
     assert r"\multicolumn{13}{l}{\emph{Best epoch on test}} \\" in latex
+    assert latex.count("    \\quad 95 \\% interval & ") == 4, "lines that say more of another are indented"
     assert latex.count(r"\midrule") == 2, "one below the head, one between the blocks"
     assert "resizebox" not in (output / "published.tex").read_text()
 
