@@ -25,7 +25,7 @@ from pipeline.core.sections import (
 )
 from pipeline.methods.recipe import Recipe, RecipeName
 from pipeline.methods.registry import METHODS, methods_of
-from pipeline.methods.settings import Schedule, ScheduleParams, Supervision, Task
+from pipeline.methods.settings import GateChoice, Schedule, ScheduleParams, Supervision, Task
 
 if TYPE_CHECKING:
     BackboneName = str
@@ -256,7 +256,7 @@ class EvaluateParams(Section):
 class ParsingEvaluateParams(EvaluateParams):
     """The intervals, and which prediction about the clip gates its segments: see :mod:`pipeline.metrics.parsing`."""
 
-    gate: Literal["authors", "global", "own"]
+    gate: GateChoice
 
 
 class ReportParams(Section):

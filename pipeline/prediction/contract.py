@@ -8,17 +8,15 @@ failure costs and where outputs go (:mod:`pipeline.prediction.command`). :mod:`p
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
 from pipeline.drawing.palette import Colour
 from pipeline.features.recipes import VisualLayout
 from pipeline.methods.contract import Method
+from pipeline.methods.settings import GateChoice as GateChoice
 from pipeline.prediction.output import Wording
 from pipeline.prediction.videos import Judged, Places, VideoPrediction
 from pipeline.training.outputs import Outputs
-
-GateChoice: TypeAlias = Literal["authors", "global", "own"]
-"""Which prediction about a window gates its segments in parsing; the authors' is that of the method's release."""
 
 
 class Reading(ABC):

@@ -97,7 +97,7 @@ def _score(
 def _rule(params: Params) -> str:
     """Return how labels follow from a network's answers: as its authors have it, or with the gate of the params."""
     gate = params.evaluate.gate if isinstance(params.evaluate, ParsingEvaluateParams) else "authors"
-    return METHODS[params.train.method].rule if gate == "authors" else f"{gate}_gate"
+    return METHODS[params.train.method].rule_with(gate)
 
 
 def weights_of(dataset: Dataset) -> dict[str, str]:
