@@ -5,7 +5,7 @@ A stage calls :func:`load_params` and passes plain values on; no other module op
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
 
@@ -293,6 +293,15 @@ class Params(Section):
     report: ReportParams
     tables: TablesParams
 
+    task: ClassVar[Task]
+
+    @model_validator(mode="after")
+    def _methods_are_of_the_task(self) -> Self:
+        if self.dataset.task != self.task:
+            expected = f"{self.task}, whose methods train has (`python -m pipeline use` puts other params in place)"
+            raise contradiction(("dataset", "task"), expected=expected, found=self.dataset.task)
+        return self
+
     @model_validator(mode="after")
     def _continuous_patches_are_a_second_apart(self) -> Self:
         seconds = self.dataset.segment_seconds
@@ -305,24 +314,29 @@ class Params(Section):
 class LocalizationParams(Params):
     """The whole of ``params.yaml`` where ``dataset.task`` is localization."""
 
+    task: ClassVar[Task] = "localization"
     train: LocalizationTrainParams  # type: ignore[valid-type]
 
 
 class ParsingParams(Params):
     """The whole of ``params.yaml`` where ``dataset.task`` is parsing."""
 
+    task: ClassVar[Task] = "parsing"
     train: ParsingTrainParams  # type: ignore[valid-type]
     evaluate: ParsingEvaluateParams
 
 
 def params_of_task(content: Mapping[str, Any]) -> type[Params]:
-    """Return the class that the content of a ``params.yaml`` is validated by: that of the task it names.
+    """Return the class that the content of a ``params.yaml`` is validated by: that of the methods it has blocks of.
 
-    >>> params_of_task({"dataset": {"task": "parsing"}}).__name__
+    A file whose task is another has then one fault, not one for every method.
+
+    >>> params_of_task({"train": {"method": "han", "han": {}}}).__name__
     'ParsingParams'
     """
-    dataset = content.get("dataset")
-    is_parsing = isinstance(dataset, Mapping) and dataset.get("task") == "parsing"
+    train = content.get("train")
+    blocks = set(train) if isinstance(train, Mapping) else set()
+    is_parsing = blocks & set(methods_of("parsing")) and not blocks & set(methods_of("localization"))
     return ParsingParams if is_parsing else LocalizationParams
 
 

@@ -13,9 +13,10 @@ from ruamel.yaml import YAML
 
 from pipeline.core.errors import ParamsError
 from pipeline.core.sections import Section, flatten
-from pipeline.params.schema import Params, load_params
+from pipeline.params.schema import LocalizationParams, Params, ParsingParams, load_params
 
-PRESET = Path(__file__).resolve().parents[4] / "data" / "synthetic" / "preset.yaml"
+ROOT = Path(__file__).resolve().parents[4]
+PRESET = ROOT / "data" / "synthetic" / "preset.yaml"
 
 
 def keys_of(section: type[BaseModel], prefix: str = "") -> set[str]:
@@ -29,7 +30,10 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> set[str]:
     return keys
 
 
-CONTENT = YAML(typ="safe", pure=True).load(PRESET)
+CLASSES = {"synthetic": LocalizationParams, "synthetic_parsing": ParsingParams}
+CONTENTS = {name: YAML(typ="safe", pure=True).load(ROOT / "data" / name / "preset.yaml") for name in CLASSES}
+CONTENT = CONTENTS["synthetic"]
+EVERY_KEY = [(preset, key) for preset, params in CLASSES.items() for key in sorted(keys_of(params))]
 MISSING = object()
 
 
@@ -37,8 +41,8 @@ MISSING = object()
 def load(tmp_path: Path) -> Callable[..., Params]:
     """Return a loader of the synthetic preset with changed values: ``load({"train.seed": 3})``."""
 
-    def load_changed(changes: dict[str, Any]) -> Params:
-        content = deepcopy(CONTENT)
+    def load_changed(changes: dict[str, Any], preset: str = "synthetic") -> Params:
+        content = deepcopy(CONTENTS[preset])
         for key, value in changes.items():
             *sections, last = key.split(".")
             place = content
@@ -54,25 +58,29 @@ def load(tmp_path: Path) -> Callable[..., Params]:
     return load_changed
 
 
-def test_the_preset_has_every_key_and_no_other_and_comes_through_unchanged():
-    assert flatten(CONTENT).keys() == keys_of(Params)
-    assert flatten(load_params(PRESET).model_dump()) == flatten(CONTENT)
+@pytest.mark.parametrize("preset", CLASSES)
+def test_the_preset_has_every_key_and_no_other_and_comes_through_unchanged(preset):
+    content = flatten(CONTENTS[preset])
+    assert content.keys() == keys_of(CLASSES[preset])
+    params = load_params(ROOT / "data" / preset / "preset.yaml")
+    assert type(params) is CLASSES[preset]
+    assert flatten(params.model_dump()) == content
 
 
-@pytest.mark.parametrize("key", sorted(keys_of(Params)))
-def test_every_key_is_required_and_named_when_missing(key, load):
+@pytest.mark.parametrize(("preset", "key"), EVERY_KEY)
+def test_every_key_is_required_and_named_when_missing(preset, key, load):
     with pytest.raises(ParamsError, match=rf"has 1 faulty key: {key}: expected a value, found none$"):
-        load({key: MISSING})
+        load({key: MISSING}, preset)
 
 
-@pytest.mark.parametrize("key", sorted(keys_of(Params)))
-def test_no_key_takes_a_value_of_another_type(key, load):
-    value = flatten(CONTENT)[key]
+@pytest.mark.parametrize(("preset", "key"), EVERY_KEY)
+def test_no_key_takes_a_value_of_another_type(preset, key, load):
+    value = flatten(CONTENTS[preset])[key]
     wrong = 3 if isinstance(value, str | NoneType | list) else "text"
     if key.endswith("max_gradient_norm"):
         wrong = "text"
     with pytest.raises(ParamsError, match=rf"has 1 faulty key: {key}: .*, found {wrong!r}$"):
-        load({key: wrong})
+        load({key: wrong}, preset)
 
 
 @pytest.mark.parametrize(
@@ -292,3 +300,23 @@ def test_labels_were_released_for_ave_alone(format: str, load) -> None:
     with pytest.raises(ParamsError, match=message):
         load(changes)
     assert load(changes | {"dataset.format": "ave"}).dataset.labels == "released"
+
+
+@pytest.mark.parametrize(("preset", "task"), [("synthetic", "parsing"), ("synthetic_parsing", "localization")])
+def test_another_task_than_that_of_the_methods_is_one_fault(preset, task, load):
+    with pytest.raises(ParamsError, match=rf"has 1 faulty key: dataset\.task: expected \w+, whose methods .*'{task}'$"):
+        load({"dataset.task": task}, preset)
+
+
+def test_a_method_of_the_other_task_is_refused_by_name(load):
+    with pytest.raises(ParamsError, match=r"train\.method: expected 'han', 'mmil_psp' or 'mmil_cpsp', found 'cpsp'$"):
+        load({"train.method": "cpsp"}, "synthetic_parsing")
+    with pytest.raises(ParamsError, match=r"train\.method: expected 'ave_att', .*, found 'han'$"):
+        load({"train.method": "han"})
+
+
+def test_formats_are_those_of_the_task(load):
+    with pytest.raises(ParamsError, match=r"dataset\.format: expected synthetic \| llp \| csv where .* found 'ave'$"):
+        load({"dataset.format": "ave"}, "synthetic_parsing")
+    with pytest.raises(ParamsError, match=r"dataset\.format: expected synthetic \| ave \| .* found 'llp'$"):
+        load({"dataset.format": "llp"})
