@@ -3,7 +3,9 @@
 ``maps.safetensors`` holds arrays ``<split>/<map>`` in float16; their first axis is the clips, in the order in which
 ``predictions.csv`` (test) and ``predictions_val.csv`` name them. ``attention`` (N, T, P) is the weight of each position
 of the visual map, row by row; methods with positive sample propagation also have the matrices (N, T, T) of
-:class:`models.localization.propagation.Propagation` that :data:`pipeline.training.inference.MATRICES` names.
+:class:`models.localization.propagation.Propagation` that
+:data:`pipeline.training.localization.decisions.MATRICES` names. Of parsing there are the probabilities of segments and
+clips, see :mod:`pipeline.evaluation.parsing`.
 """
 
 from collections.abc import Mapping
