@@ -7,7 +7,7 @@ import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -167,14 +167,18 @@ def predict(
     audio_weights: Annotated[Path | None, typer.Option(help="Likewise of the audio recipe.")] = None,
     pca_weights: Annotated[Path | None, typer.Option(help="Likewise of its principal components.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    gate: Annotated[
+        Literal["authors", "global", "own"],
+        typer.Option(help="Of a model that parses: a category counts in a window by its global or own probability."),
+    ] = "authors",
 ) -> None:
-    """Say where in any videos which audio-visual events are."""
+    """Say where in any videos which events are: seen and heard at once, or, of a model that parses, either."""
     from pipeline.prediction.command import Targets, predict_files
     from pipeline.prediction.network import WeightFiles
 
     targets = Targets(json_file, csv_file, vtt, picture, render)
     files = WeightFiles(visual_weights, audio_weights, pca_weights, motion_weights)
-    if predict_files(videos, model, targets, files=files, device=device):
+    if predict_files(videos, model, targets, files=files, device=device, gate=gate):
         raise typer.Exit(1)
 
 

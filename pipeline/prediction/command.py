@@ -241,9 +241,11 @@ def _describe(model: Model) -> str:
     """Return the model in one line."""
     checkpoint = model.checkpoint
     epoch = "" if checkpoint.epoch is None else f", epoch {checkpoint.epoch}"
+    facts = model.reading.facts
+    gate = f", {facts['gate']} gate" if "gate" in facts else ""
     return (
         f"{printable(model.path)}: {checkpoint.method}, {checkpoint.supervision} supervision{epoch}; "
-        f"{len(checkpoint.categories)} categories, windows of {model.num_segments} × {model.segment_seconds:g} s"
+        f"{len(checkpoint.categories)} categories, windows of {model.num_segments} × {model.segment_seconds:g} s{gate}"
     )
 
 

@@ -21,6 +21,7 @@ from pipeline.features.visual.extractor import visual_extractor
 from pipeline.features.visual.frames import FrameDecoder
 from pipeline.features.visual.snippets import SnippetDecoder
 from pipeline.methods.registry import METHODS
+from pipeline.methods.settings import Task
 from pipeline.params.schema import AudioParams, DatasetParams, VisualParams
 from pipeline.prediction.contract import GateChoice, Reading
 from pipeline.prediction.decoding import WindowFrameDecoder
@@ -43,6 +44,26 @@ AVE_RELEASE: dict[str, dict[str, Any]] = {
     "audio": {"weights": "torchvggish", "alignment": "segment", "postprocess": "none (after the final ReLU)"},
 }
 """How the features that AVE's authors released were made, as far as is known: docs/features.md."""
+
+LLP_RELEASE: dict[str, dict[str, Any]] = {
+    "visual": {
+        "backbone": "resnet152_pooled",
+        "weights": "torchvision",
+        "sampling": "time",
+        "frames_per_segment": 8,
+        "combine": "stack",
+        "precision": "float32",
+        "motion": {"backbone": "r2plus1d_18", "weights": "torchvision"},
+    },
+    "audio": AVE_RELEASE["audio"],
+}
+"""Likewise of LLP; how its sound was cut is not known, so that it is cut as AVE's was."""
+
+RELEASES: Mapping[Task, tuple[str, dict[str, dict[str, Any]]]] = {
+    "localization": ("AVE", AVE_RELEASE),
+    "parsing": ("LLP", LLP_RELEASE),
+}
+"""How the released features of a task are made again: a data set's name, and the recipes of its features."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +242,8 @@ def feature_params(path: Path, checkpoint: Checkpoint, files: WeightFiles) -> Fe
     """
     recipes = {"visual": checkpoint.visual_recipe, "audio": checkpoint.audio_recipe}
     if _is_released(checkpoint):
-        recipes = {modality: {**recipe, **AVE_RELEASE[modality]} for modality, recipe in recipes.items()}
+        _, release = RELEASES[METHODS[checkpoint.method].task]
+        recipes = {modality: {**recipe, **release[modality]} for modality, recipe in recipes.items()}
     params = params_of_recipes(path, recipes, files)
     if not _is_released(checkpoint):
         for modality, made in _recipes(params).items():
@@ -283,9 +305,10 @@ def _is_released(checkpoint: Checkpoint) -> bool:
 
 def _released_warning(path: Path, checkpoint: Checkpoint) -> str:
     release = checkpoint.visual_recipe.get("release", "?")
+    data_set, _ = RELEASES[METHODS[checkpoint.method].task]
     return (
         f"{path} was trained on features that the authors of {release!r} released; here they are computed as those of "
-        "AVE were, as far as is known (docs/features.md): close to them, not equal"
+        f"{data_set} were, as far as is known (docs/features.md): close to them, not equal"
     )
 
 

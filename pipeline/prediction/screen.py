@@ -7,6 +7,7 @@ What is the same for both tasks; what the bar holds is drawn by :mod:`pipeline.p
 import math
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
@@ -46,7 +47,7 @@ class Screen(ABC):
         self._prediction = prediction
         scale = max(1, math.ceil(MIN_WIDTH / shape[1]))
         self._picture_height, self._picture_width = shape[0] * scale, shape[1] * scale
-        bar = self.bar_height(self._picture_height, self._picture_width)
+        bar = self.bar_height(prediction, self._picture_height, self._picture_width)
         self.width = self._picture_width + self._picture_width % 2
         self.height = self._picture_height + bar + (self._picture_height + bar) % 2
         self._drawn = -1
@@ -54,7 +55,7 @@ class Screen(ABC):
         self._overlay: np.ndarray | None = None
 
     @abstractmethod
-    def bar_height(self, picture_height: int, picture_width: int) -> int:
+    def bar_height(self, prediction: Any, picture_height: int, picture_width: int) -> int:
         """Return how high the bar is below pictures of a size, all in pixels."""
 
     @abstractmethod

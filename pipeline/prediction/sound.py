@@ -31,8 +31,8 @@ class SoundDecoder:
         """Decode as :class:`.WindowPatchDecoder`; `seconds` is how long the file's sound is, as its container says."""
         seconds = read_sound_seconds(path)
         if seconds > MAX_SECONDS:
-            length = f"{seconds / 3600:.0f} hours" if math.isfinite(seconds) else "endless"
-            raise MediaError("damaged", f"{path.name}: the sound is {length} long, it says")
+            length = f"{seconds / 3600:.0f} hours long" if math.isfinite(seconds) else "endless"
+            raise MediaError("damaged", f"{path.name}: the sound is {length}, it says")
         prepared = WindowPatchDecoder(self.clip, count_segments(seconds, self.clip.segment_seconds))(path)
         return replace(prepared, seconds=seconds)
 

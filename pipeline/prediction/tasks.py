@@ -6,9 +6,10 @@ from pipeline.methods.registry import METHODS
 from pipeline.methods.settings import Task
 from pipeline.prediction.contract import Reading
 from pipeline.prediction.localization.reading import LocalizationReading
+from pipeline.prediction.parsing.reading import ParsingReading
 from pipeline.training.checkpoints import Checkpoint
 
-READINGS: Mapping[Task, type[Reading]] = {"localization": LocalizationReading}
+READINGS: Mapping[Task, type[Reading]] = {"localization": LocalizationReading, "parsing": ParsingReading}
 
 
 def reading_class(checkpoint: Checkpoint) -> type[Reading]:

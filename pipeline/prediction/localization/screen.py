@@ -44,7 +44,7 @@ class LocalizationScreen(Screen):
         self._strip = self._draw_strip(prediction)
         self._overlays = attention_overlays(prediction.attention, prediction.is_event)
 
-    def bar_height(self, picture_height: int, picture_width: int) -> int:
+    def bar_height(self, prediction: LocalizedVideo, picture_height: int, picture_width: int) -> int:
         """Return a share of the shorter side."""
         return max(MIN_BAR, round(BAR_SHARE * min(picture_height, picture_width)))
 

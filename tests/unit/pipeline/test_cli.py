@@ -216,4 +216,6 @@ def test_predict_ends_with_exit_code_1_where_a_file_failed(workspace: Path, monk
     assert videos == [Path("a.mp4"), Path("b.mp4")]
     assert (model, other) == (Path("results/train"), Path("mine"))
     assert targets == Targets(Path("-"), None, Path("there"), None, None)
-    assert options == {"files": WeightFiles(Path("w.h5"), None, None), "device": "auto"}
+    assert options == {"files": WeightFiles(Path("w.h5"), None, None), "device": "auto", "gate": "authors"}
+    invoke("predict", "a.mp4", "--gate", "own")
+    assert given[-1][3]["gate"] == "own"

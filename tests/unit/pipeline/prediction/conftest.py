@@ -1,8 +1,10 @@
 """A model whose answers can be worked out by hand, and videos for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +13,16 @@ from torch import Tensor, nn
 
 import pipeline.extraction.worker
 from models.localization.answers import GatedLocalization
+from models.parsing.answers import Parsing
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.visual.frames import FrameDecoder
-from pipeline.prediction.localization.events import LocalizedVideo, Segment
+from pipeline.metrics.parsing_decoding import Gate
+from pipeline.prediction.localization import events as localized
+from pipeline.prediction.localization.events import LocalizedVideo
 from pipeline.prediction.localization.reading import LocalizationReading
 from pipeline.prediction.network import Model
+from pipeline.prediction.parsing.events import ParsedVideo, Segment
+from pipeline.prediction.parsing.reading import ParsingReading
 from pipeline.training.checkpoints import Checkpoint
 
 FRAME_RATE = 25
@@ -161,7 +168,7 @@ def make_prediction() -> Callable[..., LocalizedVideo]:
 
     def make(path: Path, text: str) -> LocalizedVideo:
         segments = tuple(
-            Segment(
+            localized.Segment(
                 start_seconds=float(number),
                 end_seconds=number + 1.0,
                 prediction=names[letter],
@@ -175,5 +182,71 @@ def make_prediction() -> Callable[..., LocalizedVideo]:
         attention = np.zeros((len(text), 49), np.float32)
         attention[:, 0] = 1  # the upper left corner
         return LocalizedVideo(path, float(len(text)), segments, (), attention)
+
+    return make
+
+
+class NumberParser(nn.Module):
+    """Sees the first category where a picture's number, in seconds, is odd, and hears the second where it sounds.
+
+    What is heard is a little less probable with every second; of the whole clip it is improbable in windows that begin
+    with the fifth second. Where there is no picture, the number is 0.
+    """
+
+    def forward(self, visual: Tensor, audio: Tensor) -> Parsing:
+        seconds = (visual[:, :, 0, 0, 0] / FRAME_RATE).int()
+        nothing = torch.full_like(audio[:, :, 0], 0.1)
+        seen = torch.where(seconds % 2 == 1, 0.9, 0.2)
+        heard = torch.where(audio[:, :, 0] > 0, 0.9 - 0.01 * seconds, 0.3)
+        of_clip = torch.tensor([0.1, 0.9]).expand(len(visual), 2)
+        of_both = torch.where((seconds[:, 0] == 5)[:, None], torch.tensor([0.9, 0.4]), torch.tensor([0.9, 0.9]))
+        return Parsing(
+            segment_probabilities=torch.stack(
+                [torch.stack([nothing, heard], dim=2), torch.stack([seen, nothing], dim=2)], dim=2
+            ),
+            audio_probabilities=of_clip,
+            visual_probabilities=of_clip.flip(1),
+            global_probabilities=of_both,
+        )
+
+
+@pytest.fixture
+def make_parser(make_model: Callable[..., Model]) -> Callable[..., Model]:
+    """Return a maker of models that parse the numbers in pictures: ``make_parser(gate="own")``."""
+
+    def make(gate: Gate = "own", **settings: Any) -> Model:
+        model = make_model(**settings)
+        checkpoint = replace(model.checkpoint, method="mmil_psp", supervision="weak", inputs={})
+        return replace(model, checkpoint=checkpoint, network=NumberParser(), reading=ParsingReading(gate))
+
+    return make
+
+
+@pytest.fixture
+def make_parsed() -> Callable[..., ParsedVideo]:
+    """Return a maker of predictions about the first two categories, of texts with a letter per second.
+
+    ``make_parsed(path, heard="s.b", seen="x..")``: a category, ``2`` for both, ``.`` for nothing, ``x`` without sound,
+    or picture. A probability is 0.7 and as many hundredths as seconds have passed, or 0.2 where nothing is there.
+    """
+    letters = {"b": (0,), "s": (1,), "2": (0, 1), ".": (), "x": ()}
+
+    def make(
+        path: Path, *, heard: str, seen: str, categories: tuple[str, ...] = ("bell", "siren"), warnings: tuple = ()
+    ) -> ParsedVideo:
+        segments = []
+        for second, (of_sound, of_picture) in enumerate(zip(heard, seen, strict=True)):
+            names = [tuple(categories[number] for number in letters[letter]) for letter in (of_sound, of_picture)]
+            probabilities = [
+                None
+                if letter == "x"
+                else tuple(0.7 + 0.01 * second if n in letters[letter] else 0.2 for n in range(len(categories)))
+                for letter in (of_sound, of_picture)
+            ]
+            missing = tuple(
+                modality for modality, letter in (("visual", of_picture), ("audio", of_sound)) if letter == "x"
+            )
+            segments.append(Segment(float(second), second + 1.0, *names, *probabilities, missing))
+        return ParsedVideo(path, float(len(heard)), tuple(segments), warnings, categories)
 
     return make

@@ -9,7 +9,7 @@ import pytest
 from pipeline.core.errors import CheckpointError, ParamsError, PipelineError
 from pipeline.prediction.command import STDOUT, Targets, output_stems, predict_files
 from pipeline.prediction.judging import predict_video
-from pipeline.prediction.network import WeightFiles
+from pipeline.prediction.network import Model, WeightFiles
 from pipeline.prediction.videos import VideoPrediction
 
 NONE = WeightFiles()
@@ -202,3 +202,83 @@ def test_names_of_outputs_do_not_collide() -> None:
     long = output_stems([Path(f"{'ü' * 120}.mp4")] * 2)
     assert len(set(long)) == 2
     assert all(len(stem.encode()) < 130 for stem in long)
+
+
+@pytest.fixture
+def use_parser(make_parser: Callable, decode_in_test: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Make predict_files load a model that parses; return the gates that it was asked for."""
+    gates: list[str] = []
+
+    def load(path: Path, files: WeightFiles, device: object, gate: str) -> Model:
+        gates.append(gate)
+        return make_parser("own" if gate == "authors" else gate, weights="random:1")
+
+    monkeypatch.setattr("pipeline.prediction.command.load_model", load)
+    return gates
+
+
+def test_a_model_that_parses_says_what_is_heard_and_seen(
+    use_parser: list[str],
+    videos: list[Path],
+    media: SimpleNamespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mute = media.write(tmp_path / "mute.mp4", num_frames=50, audio_seconds=None)
+    assert predict_files([videos[0], videos[1], mute], MODEL, Targets(), files=NONE, device="cpu", gate="global") == 1
+    out, err = capsys.readouterr()
+    model, notice, _, header, *rows = out.splitlines()
+    assert use_parser == ["global"]
+    assert model.endswith("mmil_psp, weak supervision, epoch 7; 2 categories, windows of 4 × 1 s, global gate")
+    assert notice.startswith("Random network weights")
+    assert header.split() == ["file", "start", "end", "probability", "modality", "category"]
+    assert [row.split() for row in rows] == [
+        [str(videos[0]), "0.00", "4.00", "0.88", "audio", "siren"],
+        [str(videos[0]), "1.00", "2.00", "0.90", "visual", "bell"],
+        [str(videos[0]), "3.00", "4.00", "0.90", "visual", "bell"],
+        [str(mute), "1.00", "2.00", "0.90", "visual", "bell"],
+    ]
+    error, warning = err.splitlines()
+    assert error.startswith(f"error: {videos[1].parent}/broken")
+    assert warning.startswith(f"warning: {mute}: there is no sound: ")
+
+
+@pytest.mark.usefixtures("use_parser")
+def test_everything_that_is_asked_for_is_written_of_a_model_that_parses(videos: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    targets = Targets(out / "a.json", out / "a.csv", out / "vtt", out / "pictures", out / "videos")
+    assert predict_files([videos[0], videos[3]], MODEL, targets, files=NONE, device="cpu") == 0
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.*")) == [
+        "a.csv",
+        "a.json",
+        "pictures/clip-2.png",
+        "pictures/clip.png",
+        "videos/clip-2.mp4",
+        "videos/clip.mp4",
+        "vtt/clip-2.vtt",
+        "vtt/clip.vtt",
+    ]
+    document = json.loads((out / "a.json").read_text())
+    assert (document["schema"], document["model"]["gate"]) == ("avel-parsing/1", "own")
+    assert [len(video["segments"]) for video in document["videos"]] == [4, 9]
+    with (out / "a.csv").open(newline="") as file:
+        assert {(row["modality"], row["category"]) for row in csv.DictReader(file)} == {
+            ("audio", "siren"),
+            ("visual", "bell"),
+        }
+    assert "siren, heard (0.88, random weights)" in (out / "vtt/clip.vtt").read_text()
+
+
+@pytest.mark.usefixtures("use_parser")
+def test_a_file_of_sound_is_predicted_but_not_rendered(
+    media: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = media.write(tmp_path / "sound.wav", num_frames=None, audio_seconds=2.0, audio_codec="pcm_s16le")
+    out = tmp_path / "out"
+    targets = Targets(json=out / "a.json", picture=out, render=out)
+    assert predict_files([sound], MODEL, targets, files=NONE, device="cpu") == 1
+    assert sorted(path.name for path in out.iterdir()) == ["a.json", "sound.png"]
+    document = json.loads((out / "a.json").read_text())
+    assert [event["category"] for event in document["videos"][0]["events"]] == ["siren"]
+    assert [error["reason"] for error in document["errors"]] == ["output"]
+    assert "sound.mp4: sound.wav: the container holds no video" in capsys.readouterr().err

@@ -2,16 +2,20 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.core.errors import CheckpointError, WeightsError
+from pipeline.core.errors import CheckpointError, ParamsError, WeightsError
 from pipeline.core.files import sha256_of_file
-from pipeline.features.recipes import audio_recipe, released_recipe, visual_recipe
+from pipeline.features.recipes import audio_recipe, released_recipe, visual_layout, visual_recipe
 from pipeline.features.visual.extractor import visual_decoder
+from pipeline.features.visual.frames import FrameDecoder
+from pipeline.features.visual.snippets import SnippetDecoder
 from pipeline.features.visual.two_streams import TwoStreamDecoder
 from pipeline.params.schema import Params
 from pipeline.prediction.network import WeightFiles, feature_params, load_model, params_of_recipes
@@ -240,3 +244,105 @@ def test_a_missing_model_says_what_makes_it(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(CheckpointError, match="expected trained weights"):
         load_model(tmp_path / "foreign.safetensors", NONE, torch.device("cpu"))
+
+
+def parsing_checkpoint(params: Params, **changes: Any) -> Checkpoint:
+    """Return a checkpoint of HAN on the features of the params."""
+    layout = visual_layout(params.visual)
+    checkpoint = extracted(params)
+    return replace(
+        checkpoint,
+        method="han",
+        supervision="weak",
+        network={},
+        inputs={
+            "visual_shape": list(layout.appearance_shape),
+            "motion_features": layout.motion_features,
+            "audio_features": 128,
+            **changes,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"visual.backbone": "resnet152_pooled", "visual.weights": "torchvision_v2"},
+        {"visual.backbone": "r2plus1d_18", "visual.sampling": "time", "visual.frames_per_segment": 8},
+        LLP,
+    ],
+    ids=["maps", "vectors", "snippets", "two streams"],
+)
+def test_networks_that_parse_take_maps_vectors_and_two_streams(changes: dict, make_params: Callable) -> None:
+    params = make_params(**changes)
+    found = feature_params(WHERE, parsing_checkpoint(params), NONE)
+    assert recipes_of(found) == recipes_of(params)
+
+
+def test_features_that_do_not_fit_a_network_that_parses_are_refused(make_params: Callable) -> None:
+    with pytest.raises(CheckpointError, match=r"expected features of shape \(512,\), .* of shape \(7, 7, 512\)"):
+        feature_params(WHERE, parsing_checkpoint(make_params(), visual_shape=[512]), NONE)
+    with pytest.raises(CheckpointError, match=r"of shape \(7, 7, 512\) and 64 features of motion, as the network"):
+        feature_params(WHERE, parsing_checkpoint(make_params(), motion_features=64), NONE)
+
+
+def test_released_features_of_parsing_are_made_as_those_of_llp_were(
+    make_params: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    params = make_params(**{"features.source": "released", "dataset.name": "llp"})
+    checkpoint = replace(
+        parsing_checkpoint(make_params(**LLP)),
+        visual_recipe=released_recipe(params, "visual"),
+        audio_recipe=released_recipe(params, "audio"),
+    )
+    found = feature_params(WHERE, checkpoint, NONE)
+    recipe = visual_recipe(found.visual, found.dataset)
+    expected = make_params(**{**LLP, "visual.motion": {**MOTION, "weights": "torchvision"}})
+    assert recipe == visual_recipe(expected.visual, expected.dataset)
+    assert (found.audio.weights, found.audio.alignment, found.audio.postprocess) == ("torchvggish", "segment", "none")
+
+    for extractor in ("visual_extractor", "AudioExtractor"):
+        monkeypatch.setattr(f"pipeline.prediction.network.{extractor}", lambda *_: None)
+    save_checkpoint(tmp_path / SELECTIONS["val"], checkpoint, build_network(checkpoint).state_dict())
+    model = load_model(tmp_path, NONE, torch.device("cpu"))
+    (warning,) = model.warnings
+    assert "the authors of 'llp' released; here they are computed as those of LLP were" in warning
+
+
+@pytest.mark.parametrize(("gate", "used"), [("authors", "global"), ("own", "own")])
+@pytest.mark.usefixtures("small_networks")
+def test_a_checkpoint_that_parses_is_read_by_the_gate_of_its_method_or_by_another(
+    gate: str, used: str, make_params: Callable, tmp_path: Path
+) -> None:
+    checkpoint = parsing_checkpoint(make_params())
+    save_checkpoint(tmp_path / SELECTIONS["val"], checkpoint, build_network(checkpoint).state_dict())
+    model = load_model(tmp_path, NONE, torch.device("cpu"), gate)  # type: ignore[arg-type]
+    assert model.facts()["gate"] == used
+    assert json.loads(json.dumps(model.facts())) == model.facts()
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_a_gate_is_not_chosen_for_a_checkpoint_that_localizes(make_params: Callable, tmp_path: Path) -> None:
+    checkpoint = extracted(make_params())
+    save_checkpoint(tmp_path / SELECTIONS["val"], checkpoint, build_network(checkpoint).state_dict())
+    with pytest.raises(ParamsError, match="--gate: expected none to be chosen, as CPSP localizes"):
+        load_model(tmp_path, NONE, torch.device("cpu"), "global")
+    assert "gate" not in load_model(tmp_path, NONE, torch.device("cpu")).facts()
+
+
+def test_windows_of_snippets_are_those_of_clips_cut_out_there(
+    make_model: Callable, media: SimpleNamespace, tmp_path: Path
+) -> None:
+    frames = FrameDecoder(4, 1.0, 2, "time", 96)
+    model = make_model()
+    model.visual.decoder = SnippetDecoder(frames)
+    assert (model.frames, model.num_segments) == (frames, 4)
+    video = media.write(tmp_path / "long.mp4", num_frames=225, audio_seconds=None)
+    clip = SnippetDecoder(frames)(media.write(tmp_path / "clip.mp4", num_frames=100, audio_seconds=None))
+    prepared = model.decoder_of_windows(0, 10)(video)
+    assert prepared.rows.shape == (12, 1)
+    numbers = [[media.number_in(frame.transpose(1, 2, 0)) for frame in snippet] for snippet in prepared.inputs]
+    of_clip = np.array([[media.number_in(frame.transpose(1, 2, 0)) for frame in snippet] for snippet in clip.inputs])
+    assert np.array_equal(numbers, np.concatenate([of_clip + first for first in (0, 100, 125)]))
+    assert np.array_equal(model.decoder_of_windows(1, 1)(video).inputs, prepared.inputs[4:8])
