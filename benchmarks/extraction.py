@@ -171,7 +171,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         raw = arguments.videos or Path(folder) / "raw"
         if arguments.videos is None:
-            render(raw, num_clips=max(arguments.num_clips, 8))
+            render(raw, "localization", num_clips=max(arguments.num_clips, 8))
         videos = listed(raw, sorted(raw.rglob("*.mp4"))[: arguments.num_clips])
         extractor = build(device)
         work = Work(

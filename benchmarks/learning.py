@@ -38,6 +38,7 @@ from pipeline.params.overriding import override
 from pipeline.params.schema import Params, load_params
 from pipeline.store.manifest import SPLITS, Clip, Manifest, VideoFile, load_manifest
 from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, write_shard
+from pipeline.tables.metrics import LEADING
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import load_record
 from pipeline.tables.running import run_row
@@ -46,6 +47,7 @@ from pipeline.tables.scores import RowScores, compare_rows, score_row
 ROOT = Path(__file__).resolve().parents[1]
 DATA_SEED = 0
 LABEL = "generated features: says nothing about AVE"
+ACCURACY = LEADING["localization"]
 AVE_CLIPS = {"train": 3339, "val": 402, "test": 402}
 SMALLEST_WITH_ALL_TEST_CLIPS = 0.25  # of --fraction
 CATEGORIES = tuple(f"category{number:02d}" for number in range(28))
@@ -352,14 +354,15 @@ def run_timed(params: Params, plan: Plan, seed: int, folder: Path, runs: Path) -
     start = time.perf_counter()
     run_row(params, plan, seed, folder / "prepared", folder / "features", output)
     seconds = time.perf_counter() - start
-    record, counts = load_record(output)
+    record, counts = load_record(output, [ACCURACY])
     if counts is None:
         raise SystemExit(f"{plan.row}, seed {seed}: {record.reason}")
     taken = output / "seconds.json"
     if taken.is_file():  # One that is found finished takes next to nothing.
         seconds = max(seconds, json.loads(taken.read_text()))
     write_json(taken, seconds)
-    accuracy = 100 * counts.correct.sum() / counts.total.sum()
+    of_test = counts[ACCURACY]
+    accuracy = 100 * of_test.correct.sum() / of_test.total.sum()
     print(f"{plan.row}, seed {seed}: {accuracy:.2f} % with epoch {record.best_epoch}, {seconds:.0f} s", flush=True)
     return seconds
 
@@ -376,8 +379,8 @@ def summarise(
     """Print a line per row and a sentence per comparison; return the figures."""
     rows, comparisons = {}, {}
     for name, row in scores.items():
-        score = row.validation
-        assert score is not None
+        assert row.validation
+        score = row.validation[ACCURACY]
         deviation = "" if score.deviation is None else f" ± {score.deviation:.2f}"
         mean_seconds = float(np.mean(seconds[name]))
         print(
@@ -386,7 +389,7 @@ def summarise(
         )
         rows[name] = {**asdict(score), "interval": list(score.interval), "seconds": mean_seconds}
     for first, second, words in PAIRS:
-        comparison = compare_rows(scores[first], scores[second], params.evaluate)
+        comparison = compare_rows(scores[first], scores[second], ACCURACY, params.evaluate)
         assert comparison is not None
         difference, low, high, p_value = comparison
         print(f"{first} - {second}: {difference:.2f} [{low:.2f}, {high:.2f}], p = {p_value:.4f}")
@@ -403,7 +406,7 @@ def benchmark(folder: Path, params: Params, num_seeds: int, num_epochs: int | No
     for seed in range(num_seeds):
         for name in ROWS:
             seconds[name].append(run_timed(params, plan_row(name, params, num_epochs), seed, folder, runs))
-    scores = {name: score_row(name, runs, range(num_seeds), params.evaluate) for name in ROWS}
+    scores = {name: score_row(name, runs, range(num_seeds), [ACCURACY], params.evaluate) for name in ROWS}
     print(LABEL)
     background = share_of_background(folder)
     print(f"always background: {background:.2f} %")

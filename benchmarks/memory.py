@@ -28,7 +28,7 @@ NUM_RENDERED = 8
 def generate(folder: Path, num_videos: int) -> None:
     """Write `num_videos` different files that hold eight different clips."""
     rendered = folder / "rendered"
-    render(rendered, num_clips=NUM_RENDERED)
+    render(rendered, "localization", num_clips=NUM_RENDERED)
     contents = [path.read_bytes() for path in sorted((rendered / "videos").glob("*.mp4"))]
     videos = folder / "videos"
     videos.mkdir()

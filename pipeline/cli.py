@@ -20,6 +20,7 @@ from pipeline.params.overriding import override
 from pipeline.params.schema import load_params
 from pipeline.store.ledger import count_covered, describe_in_full, summarise_ledger
 from pipeline.store.manifest import load_manifest, load_videos
+from pipeline.store.parsing_manifest import load_parsing_manifest
 from pipeline.store.shards import load_ledger
 
 app = typer.Typer(
@@ -97,7 +98,8 @@ def audit(
         path.parent.name: json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("features/*/import.json"))
     }
-    coverage = count_covered(load_manifest(folder / "prepared").clips, ledgers.values()) if len(ledgers) == 2 else {}
+    load = load_parsing_manifest if dataset.task == "parsing" else load_manifest
+    coverage = count_covered(load(folder / "prepared").clips, ledgers.values()) if len(ledgers) == 2 else {}
     text = page.read_text(encoding="utf-8")
     if as_json:
         features = {modality: asdict(summary) for modality, summary in summaries.items()}
@@ -161,6 +163,7 @@ def predict(
     visual_weights: Annotated[
         Path | None, typer.Option(help="Local weights that the model's visual recipe knows by their hash.")
     ] = None,
+    motion_weights: Annotated[Path | None, typer.Option(help="Likewise of its motion stream.")] = None,
     audio_weights: Annotated[Path | None, typer.Option(help="Likewise of the audio recipe.")] = None,
     pca_weights: Annotated[Path | None, typer.Option(help="Likewise of its principal components.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
@@ -170,7 +173,7 @@ def predict(
     from pipeline.prediction.network import WeightFiles
 
     targets = Targets(json_file, csv_file, vtt, picture, render)
-    files = WeightFiles(visual_weights, audio_weights, pca_weights)
+    files = WeightFiles(visual_weights, audio_weights, pca_weights, motion_weights)
     if predict_files(videos, model, targets, files=files, device=device):
         raise typer.Exit(1)
 

@@ -12,7 +12,7 @@ from stages import run_stage
 
 def main(arguments: argparse.Namespace, params: Params) -> None:
     """Write a file per row."""
-    plans = plan_rows(params, load_definitions(arguments.rows))
+    plans = plan_rows(params, load_definitions(arguments.rows, params.dataset.task))
     write_plans(plans, arguments.output)
 
 

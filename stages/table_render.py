@@ -15,7 +15,7 @@ def main(arguments: argparse.Namespace, params: Params) -> None:
     """Write ``index.html``, and each table as Markdown, LaTeX and CSV."""
     render_tables(
         params=params,
-        definitions=load_definitions(arguments.rows),
+        definitions=load_definitions(arguments.rows, params.dataset.task),
         plans=load_plans(arguments.plan),
         reported=load_reported(arguments.reported),
         runs=arguments.runs,

@@ -44,7 +44,7 @@ class LocalizationHeads(nn.Module):
         super().__init__()
         if pooling not in ("mean", "max"):
             raise ValueError(f"pooling: expected 'mean' or 'max', found {pooling!r}")
-        _require_categories(num_categories)
+        require_categories(num_categories)
         self.pooling = pooling
         self.relevance = nn.Linear(num_features, 1)
         self.category = nn.Linear(num_features, num_categories + background_class)
@@ -98,7 +98,7 @@ def segment_head(*, num_features: int, num_categories: int, bias: bool = True) -
     ValueError
         If there is no category.
     """
-    _require_categories(num_categories)
+    require_categories(num_categories)
     return nn.Linear(num_features, num_categories + 1, bias=bias)
 
 
@@ -129,7 +129,13 @@ def gated_clip_probabilities(relevance: torch.Tensor, category_logits: torch.Ten
     return torch.softmax(segment_logits.max(dim=1).values, dim=-1)
 
 
-def _require_categories(num_categories: int) -> None:
-    """Check that there is something to tell apart from background."""
+def require_categories(num_categories: int) -> None:
+    """Check that there is something to recognise.
+
+    Raises
+    ------
+    ValueError
+        If there is no category.
+    """
     if num_categories < 1:
         raise ValueError(f"num_categories: expected at least 1, found {num_categories}")

@@ -10,7 +10,7 @@ the first and J the second.
 - categories: (B,) integers; below 0 for a clip that has none, see :data:`IGNORED` and :data:`BACKGROUND_CLIP`.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -326,6 +326,30 @@ def vpsa_infonce_loss(features: torch.Tensor, targets: torch.Tensor, *, ratio: f
     ValueError
         If the shapes do not fit.
     """
+    contrast = contrast_clips(features, targets, ratio=ratio, eta=eta)
+    return contrast.losses.sum() / contrast.labelled.sum().clamp(min=1)
+
+
+class ClipContrast(NamedTuple):
+    """The clips of a batch contrasted with each other.
+
+    Attributes
+    ----------
+    losses : torch.Tensor, shape (B,)
+        −log(P / (P + Q)) of :func:`vpsa_infonce_loss`; 0, without gradient, for a clip that is not comparable.
+    labelled : torch.Tensor, shape (B,), bool
+        Which clips have a category.
+    comparable : torch.Tensor, shape (B,), bool
+        Which of them have another clip in the batch that shares none of their categories.
+    """
+
+    losses: torch.Tensor
+    labelled: torch.Tensor
+    comparable: torch.Tensor
+
+
+def contrast_clips(features: torch.Tensor, targets: torch.Tensor, *, ratio: float, eta: float) -> ClipContrast:
+    """Contrast clip by clip as :func:`vpsa_infonce_loss` does, whose parameters and errors these are."""
     require_shape("features", features, ("B", "N", "D"))
     require_shape("targets", targets, (len(features), "C"))
     clips = functional.normalize(features.mean(dim=1), dim=-1)
@@ -339,7 +363,7 @@ def vpsa_infonce_loss(features: torch.Tensor, targets: torch.Tensor, *, ratio: f
     comparable = negative.any(dim=1)
     difference = _log_mean_exp(affinity, negative) - _log_mean_exp(affinity, positive)
     per_clip = functional.softplus(torch.where(comparable, difference, 0.0))
-    return torch.where(comparable, per_clip, 0.0).sum() / labelled.sum().clamp(min=1)
+    return ClipContrast(torch.where(comparable, per_clip, 0.0), labelled, comparable)
 
 
 def _log_mean_exp(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

@@ -12,9 +12,6 @@ from torch import nn
 
 from models.localization.released import inside
 
-_FEED_FORWARD = {"linear1": "inner", "linear2": "outer", "norm1": "relation.layer_norm", "norm2": "layer_norm"}
-"""Released names of a layer's parts, and ours."""
-
 
 class RelationAttention(nn.Module):
     """Let every segment gather from others, and add what it gathered: LN(query + attention(query, memory)).
@@ -51,11 +48,16 @@ class RelationAttention(nn.Module):
         torch.Tensor, shape (B, T, D)
             The query with what it gathered, normalised.
         """
+        related: torch.Tensor = self.layer_norm(query + self._gather(self.attention, query, memory))
+        return related
+
+    def _gather(self, attention: nn.MultiheadAttention, query: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        """Return what an attention gathers for the query (B, T, D) from the memory (B, M, D)."""
         # Asking for the weights keeps to plain products: on GPUs, the gradients of the fused attention may differ from
         # run to run.
-        gathered, _ = self.attention(query, memory, memory, need_weights=True)
-        related: torch.Tensor = self.layer_norm(query + self.dropout(gathered))
-        return related
+        gathered, _ = attention(query, memory, memory, need_weights=True)
+        kept: torch.Tensor = self.dropout(gathered)
+        return kept
 
 
 class RelationLayer(nn.Module):
@@ -69,9 +71,18 @@ class RelationLayer(nn.Module):
         Rows of W1.
     """
 
+    released_names: ClassVar[Mapping[str, str]] = {
+        "linear1": "inner",
+        "linear2": "outer",
+        "norm1": "relation.layer_norm",
+        "norm2": "layer_norm",
+    }
+    """Of all but the attention, which encoder and decoder call differently."""
+    relation_kind: ClassVar[type[RelationAttention]] = RelationAttention
+
     def __init__(self, *, num_features: int, num_heads: int, dropout: float, hidden_features: int = 2048) -> None:
         super().__init__()
-        self.relation = RelationAttention(num_features=num_features, num_heads=num_heads, dropout=dropout)
+        self.relation = self.relation_kind(num_features=num_features, num_heads=num_heads, dropout=dropout)
         self.inner = nn.Linear(num_features, hidden_features)
         self.outer = nn.Linear(hidden_features, num_features)
         self.dropout = nn.Dropout(dropout)
@@ -106,8 +117,8 @@ class RelationEncoder(nn.Module):
 
     released_names: ClassVar[Mapping[str, str]] = {
         "affine_matrix": "projection",
-        **inside("encoder.layers.0", "layers.0", {"self_attn": "relation.attention", **_FEED_FORWARD}),
-        **inside("encoder.layers.1", "layers.1", {"self_attn": "relation.attention", **_FEED_FORWARD}),
+        **inside("encoder.layers.0", "layers.0", {"self_attn": "relation.attention", **RelationLayer.released_names}),
+        **inside("encoder.layers.1", "layers.1", {"self_attn": "relation.attention", **RelationLayer.released_names}),
     }
 
     def __init__(
@@ -154,7 +165,7 @@ class RelationDecoder(nn.Module):
 
     released_names: ClassVar[Mapping[str, str]] = {
         "affine_matrix": "projection",
-        **inside("decoder.layers.0", "layer", {"multihead_attn": "relation.attention", **_FEED_FORWARD}),
+        **inside("decoder.layers.0", "layer", {"multihead_attn": "relation.attention", **RelationLayer.released_names}),
     }
 
     def __init__(

@@ -1,7 +1,7 @@
 """The answers that every network of parsing gives about a batch of clips.
 
-Axes: B clip, T segment, M modality (audio 0, visual 1), C category, D feature. All probabilities are sigmoids or means
-of sigmoids: a clip may hold several categories.
+Axes: B clip, T segment, M modality (audio 0, visual 1), C category, D feature. Probabilities of different categories
+are independent of each other: a clip may hold several.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ class Parsing:
     audio_probabilities, visual_probabilities : torch.Tensor, shape (B, C)
         Probability that it is heard, or seen, in the clip: pooled over the segments of the modality.
     global_probabilities : torch.Tensor, shape (B, C)
-        Probability that the clip holds it: pooled over segments and modalities, which the clip's tags train.
+        Probability that the clip holds it: pooled over segments and modalities, which the clip's tags train. It may
+        exceed 1, see :class:`models.parsing.pooling.MMILPooling`.
     """
 
     segment_probabilities: torch.Tensor

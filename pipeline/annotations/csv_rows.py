@@ -2,11 +2,14 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.annotations.rules import Faults, read_text
+from pipeline.annotations.rules import Faults, fault_of_id, fault_of_path, read_text
 from pipeline.core.errors import AnnotationError, explain, shorten
+
+_SUFFIX = re.compile(r"(?<=[^/])\.[^./]*$")
 
 
 def read_csv_rows(
@@ -73,4 +76,48 @@ def _require_header(path: Path, header: list[str], columns: Sequence[str], *, ot
                 found=shorten(",".join(header)) if header else "an empty file",
                 remedy="write it as the first line, separated by commas",
             )
+        )
+
+
+def video_id_of(path: str) -> str:
+    """Return the id of a clip that a table names by its path: without the suffix, with ``__`` for ``/``.
+
+    >>> video_id_of("street/bus.mp4")
+    'street__bus'
+    """
+    return _SUFFIX.sub("", path).replace("/", "__")
+
+
+def check_path(line: int, path: str, faults: Faults) -> None:
+    """Note a path that leaves the folder of the videos or can be no id."""
+    if fault := fault_of_path(path) or fault_of_id(video_id_of(path)):
+        faults.add(
+            line,
+            expected="a path relative to the folder of the videos",
+            found=fault,
+            remedy="write it as folder/video.mp4",
+        )
+
+
+def check_id(line: int, path: str, path_of_id: dict[str, str], faults: Faults) -> None:
+    """Note a path of the same id as another; `path_of_id` holds those of the rows before, and gets this one."""
+    other = path_of_id.setdefault(video_id_of(path), path)
+    if other != path:
+        faults.add(
+            line,
+            expected="paths that differ before the suffix (/ counts as __)",
+            found=f"{shorten(path)} and {shorten(other)}",
+            remedy="rename one of the videos",
+        )
+
+
+def check_split(line: int, split: str, splits: Sequence[str], faults: Faults) -> None:
+    """Note a split that is none of `splits`."""
+    if split not in splits:
+        *first, last = splits
+        faults.add(
+            line,
+            expected=f"split {', '.join(first)} or {last}",
+            found=shorten(split) if split else "nothing",
+            remedy="write one of them in lower case",
         )

@@ -1,4 +1,4 @@
-"""A data set of one's own: ``clips.csv``, one row per event.
+"""A data set of one's own for localization: ``clips.csv``, one row per event.
 
 ::
 
@@ -17,21 +17,19 @@ clip says nothing but the path.
 Columns may stand in any order; empty lines are skipped, spaces around values ignored.
 
 A clip's id is its path without the suffix, with ``__`` for ``/``. Classes are numbered in the order in which the file
-first names them, so rows added at the end move nothing.
+first names them, so rows added at the end move nothing. The tables of parsing are read by
+:mod:`pipeline.annotations.csv_parsing`.
 """
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.annotations.csv_rows import read_csv_rows
+from pipeline.annotations.csv_rows import check_id, check_path, check_split, read_csv_rows, video_id_of
 from pipeline.annotations.rules import (
     Annotations,
     Faults,
     event_segments,
-    fault_of_id,
     fault_of_name,
-    fault_of_path,
     parse_interval,
     segment_nanoseconds,
     videos_folder,
@@ -41,9 +39,6 @@ from pipeline.params.schema import DatasetParams
 from pipeline.store.manifest import BACKGROUND, SPLITS, UNKNOWN, Clip
 
 COLUMNS = ("path", "category", "start", "end", "split")
-
-_SUFFIX = re.compile(r"(?<=[^/])\.[^./]*$")
-
 
 _Interval = tuple[int, int] | str | None
 """Start and end of an event in nanoseconds; None for a clip without event, ``?`` for one whose times are unknown."""
@@ -85,16 +80,9 @@ def read_csv_table(params: DatasetParams, raw: Path) -> Annotations:
             continue
         clip = clips.get(row["path"])
         if clip is None:
-            clip = _Clip(line, _video_id(row["path"]), row["category"], row["split"])
+            clip = _Clip(line, video_id_of(row["path"]), row["category"], row["split"])
             clips[row["path"]] = clip
-            other = path_of_id.setdefault(clip.video_id, row["path"])
-            if other != row["path"]:
-                faults.add(
-                    line,
-                    expected="paths that differ before the suffix (/ counts as __)",
-                    found=f"{shorten(row['path'])} and {shorten(other)}",
-                    remedy="rename one of the videos",
-                )
+            check_id(line, row["path"], path_of_id, faults)
         _add_event(line, row, clip, interval, faults)
     faults.raise_if_any()
     if not clips:
@@ -126,13 +114,7 @@ def read_csv_table(params: DatasetParams, raw: Path) -> Annotations:
 def _check_values(line: int, row: dict[str, str], faults: Faults) -> bool:
     """Note what is wrong with path, category and split; return whether nothing is."""
     before = faults.count
-    if fault := fault_of_path(row["path"]) or fault_of_id(_video_id(row["path"])):
-        faults.add(
-            line,
-            expected="a path relative to the folder of the videos",
-            found=fault,
-            remedy="write it as folder/video.mp4",
-        )
+    check_path(line, row["path"], faults)
     if row["split"] == BACKGROUND:
         for key in ("category", "start", "end"):
             if row[key]:
@@ -149,13 +131,7 @@ def _check_values(line: int, row: dict[str, str], faults: Faults) -> bool:
             found=fault,
             remedy="name what happens; leave start and end empty if it is nowhere both seen and heard",
         )
-    if row["split"] not in (*SPLITS, BACKGROUND):
-        faults.add(
-            line,
-            expected="split train, val, test or background",
-            found=shorten(row["split"]) if row["split"] else "nothing",
-            remedy="write one of them in lower case",
-        )
+    check_split(line, row["split"], (*SPLITS, BACKGROUND), faults)
     return faults.count == before
 
 
@@ -208,7 +184,3 @@ def _add_event(line: int, row: dict[str, str], clip: _Clip, interval: _Interval,
             remedy="delete one of the rows",
         )
     clip.intervals.setdefault(interval, line)
-
-
-def _video_id(path: str) -> str:
-    return _SUFFIX.sub("", path).replace("/", "__")

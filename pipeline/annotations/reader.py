@@ -2,17 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.annotations.ave import read_ave
+from pipeline.annotations.csv_parsing import read_csv_parsing
 from pipeline.annotations.csv_table import read_csv_table
+from pipeline.annotations.llp import read_llp
+from pipeline.annotations.parsing_events import ParsingAnnotations
 from pipeline.annotations.rules import Annotations, FeatureSource
 from pipeline.annotations.vggsound_avel import read_vggsound_avel
 from pipeline.core.errors import AnnotationError, explain
 from pipeline.params.schema import DatasetParams
 
+A = TypeVar("A", Annotations, ParsingAnnotations)
 
-def read_clips(params: DatasetParams, raw: Path, source: FeatureSource = "extracted") -> Annotations:
-    """Read the annotations in `raw` as ``dataset.format`` says, and keep the clips that ``dataset.split`` does.
+
+def read_clips(
+    params: DatasetParams, raw: Path, source: FeatureSource = "extracted"
+) -> Annotations | ParsingAnnotations:
+    """Read the annotations in `raw` as task and format of `params` say, and keep the clips that the split does.
 
     Parameters
     ----------
@@ -36,21 +44,30 @@ def read_clips(params: DatasetParams, raw: Path, source: FeatureSource = "extrac
                 remedy=f"put there what data/{params.name}/README.md lists",
             )
         )
-    annotations = _read(params, raw, source)
-    return without_leaks(annotations) if params.split == "leak_free" else annotations
+    if params.task == "parsing":
+        return _of_split(_read_parsing(params, raw), params)
+    return _of_split(_read_localization(params, raw, source), params)
 
 
-def _read(params: DatasetParams, raw: Path, source: FeatureSource) -> Annotations:
+def _read_localization(params: DatasetParams, raw: Path, source: FeatureSource) -> Annotations:
     match params.format:
-        case "synthetic" | "ave":
-            return read_ave(params, raw, source)
         case "vggsound_avel":
             return read_vggsound_avel(params, raw)
         case "csv":
             return read_csv_table(params, raw)
+        case _:
+            return read_ave(params, raw, source)
 
 
-def without_leaks(annotations: Annotations) -> Annotations:
+def _read_parsing(params: DatasetParams, raw: Path) -> ParsingAnnotations:
+    return read_csv_parsing(params, raw) if params.format == "csv" else read_llp(params, raw)
+
+
+def _of_split(annotations: A, params: DatasetParams) -> A:
+    return without_leaks(annotations) if params.split == "leak_free" else annotations
+
+
+def without_leaks(annotations: A) -> A:
     """Leave out the clips of train and val whose video has a clip in test; what was left out is noted.
 
     A video is known by its id here: the same content under two ids is for the audit to find.

@@ -156,11 +156,14 @@ def _fault_of_characters(name: str) -> str | None:
     return None
 
 
-def parse_interval(start: str, end: str, params: DatasetParams) -> tuple[int, int] | str:
+def parse_interval(
+    start: str, end: str, params: DatasetParams, *, may_be_reversed: bool = False
+) -> tuple[int, int] | str:
     """Return start and end of an event in nanoseconds, or what is wrong with them.
 
     An event may end up to half a segment after the clip (clips of 10.03 s are annotated so): that piece could
-    never have made a segment an event.
+    never have made a segment an event. With `may_be_reversed` a start after its end is no fault; where the end is then
+    the smaller number, :func:`event_segments` takes nothing from it.
     """
     times = []
     for text in (start, end):
@@ -169,10 +172,11 @@ def parse_interval(start: str, end: str, params: DatasetParams) -> tuple[int, in
             return f"{shorten(text)}, {'which is negative' if text.startswith('-') else 'not a plain number'}"
         times.append(int(match[1]) * NANOSECONDS + int((match[2] or "").ljust(9, "0")))
     first, last = times
-    if first > last:
+    if first > last and not may_be_reversed:
         return f"start {start} after end {end}"
-    if 2 * last >= (2 * params.num_segments + 1) * segment_nanoseconds(params):
-        return f"end {end} after the clip's {params.num_segments * params.segment_seconds:g} s"
+    if 2 * max(times) >= (2 * params.num_segments + 1) * segment_nanoseconds(params):
+        beyond = f"end {end}" if last >= first else f"start {start}"
+        return f"{beyond} after the clip's {params.num_segments * params.segment_seconds:g} s"
     return first, last
 
 

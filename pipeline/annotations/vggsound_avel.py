@@ -21,7 +21,6 @@ largest start, which an author advises (https://github.com/jasongief/CPSP/issues
 """
 
 import json
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -31,7 +30,6 @@ from typing import Any
 
 from pipeline.annotations.csv_rows import read_csv_rows
 from pipeline.annotations.rules import (
-    MAX_REPORTED_FAULTS,
     Annotations,
     Faults,
     fault_of_id,
@@ -39,6 +37,7 @@ from pipeline.annotations.rules import (
     read_text,
     videos_folder,
 )
+from pipeline.annotations.videos import chosen_among, media_names, refuse_several
 from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.params.schema import DatasetParams
 from pipeline.store.arrays import read_array
@@ -351,32 +350,16 @@ def _find_videos(folder: Path, video_ids: Iterable[str], *, ambiguous: str) -> t
     """Return the file name of each video that is there, and a sentence about each that was chosen among several."""
     wanted = dict.fromkeys(video_ids)
     files: defaultdict[str, list[str]] = defaultdict(list)
-    for name in _media_names(folder):
+    for name in media_names(folder):
         stem = name.removesuffix(".mp4")
         files[stem if stem in wanted else _START.sub("", stem)].append(name)
-    several = [video_id for video_id in wanted if len(files.get(video_id, ())) > 1]
+    several = {video_id: files[video_id] for video_id in wanted if len(files.get(video_id, ())) > 1}
     if several and ambiguous == "error":
-        named = " | ".join(f"{id_}: {', '.join(sorted(files[id_]))}" for id_ in several[:MAX_REPORTED_FAULTS])
-        raise AnnotationError(
-            explain(
-                folder,
-                expected="one file per video id",
-                found=f"{len(several)} ids with several, {named}",
-                remedy="delete the files that are not meant, or set dataset.ambiguous_videos to largest",
-            )
-        )
+        refuse_several(folder, several)
     names = {video_id: found[0] for video_id, found in files.items()}
     sentences = []
-    for video_id in several:
-        latest, *others = sorted(files[video_id], reverse=True)  # starts have one width; a name without one comes last
+    for video_id, found in several.items():
+        latest, *others = sorted(found, reverse=True)  # starts have one width; a name without one comes last
         names[video_id] = latest
-        sentences.append(f"{video_id}: {latest} chosen, not {', '.join(others)}")
+        sentences.append(chosen_among(video_id, latest, others))
     return names, tuple(sentences)
-
-
-def _media_names(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.name.endswith(".mp4") and entry.is_file()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -69,6 +69,6 @@ def weights_layout(weights: str, sources: dict[str, Source], layouts: tuple[Layo
             f"weights {weights!r}",
             expected=f"{', '.join(['random', *sources])}{of_file}",
             found="neither",
-            remedy="correct visual.weights, audio.weights or audio.pca_weights",
+            remedy="correct visual.weights, visual.motion.weights, audio.weights or audio.pca_weights",
         )
     )

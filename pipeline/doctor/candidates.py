@@ -10,7 +10,7 @@ from pipeline.backbones.sources import Source
 from pipeline.backbones.vggish import VGGISH_SOURCES
 from pipeline.doctor.values import Shape
 from pipeline.features.recipes import Modality
-from pipeline.params.schema import AudioParams, DatasetParams, Params, VisualParams
+from pipeline.params.schema import AudioParams, DatasetParams, MotionParams, Params, VisualParams
 
 FRAMES_PER_SEGMENT = (16, 8, 1)
 """The numbers of the AVE release, of LLP, and of quick extractions. Where frames are chosen by number,
@@ -39,7 +39,10 @@ class Candidate:
             keys = ["backbone", *keys, "sampling", "frames_per_segment", "combine"]
         else:
             keys += ["alignment", "postprocess", *(["pca_weights"] if self.section.postprocess == "pca" else [])]
-        return {f"{self.modality}.{key}": getattr(self.section, key) for key in keys}
+        settings = {f"{self.modality}.{key}": getattr(self.section, key) for key in keys}
+        if isinstance(self.section, VisualParams) and self.section.motion is not None:
+            settings["visual.motion"] = self.section.motion.model_dump()
+        return settings
 
 
 def find_candidates(
@@ -73,8 +76,11 @@ def _visual(visual: VisualParams, shape: Shape, recipe: Mapping[str, Any] | None
         lengths += [visual.frames_per_segment] if is_named else []
         if shape.num_stacked:
             lengths = [shape.num_stacked]
-        for weights, sampling, length in product(
-            _weights(visual, backbone.sources, recipe, is_named=is_named), ("frames", "time"), lengths
+        for weights, motion, sampling, length in product(
+            _weights(visual, backbone.sources, recipe, is_named=is_named),
+            _motions(visual, shape.motion, recipe),
+            ("frames", "time"),
+            lengths,
         ):
             yield visual.model_copy(
                 update={
@@ -83,8 +89,24 @@ def _visual(visual: VisualParams, shape: Shape, recipe: Mapping[str, Any] | None
                     "sampling": sampling,
                     "frames_per_segment": length,
                     "combine": "stack" if shape.num_stacked else "mean",
+                    "motion": motion,
                 }
             )
+
+
+def _motions(visual: VisualParams, name: str | None, recipe: Mapping[str, Any] | None) -> list[MotionParams | None]:
+    """Return the motion streams to try with a backbone, or None where a segment has none."""
+    if name is None:
+        return [None]
+    sources = BACKBONES[name].sources
+    own = visual.motion or MotionParams(
+        backbone=name, weights=next(iter(sources)), weights_sha256=None, weights_seed=visual.weights_seed
+    )
+    of_recipe = (recipe or {}).get("motion")
+    chosen = _weights(
+        own, sources, of_recipe if isinstance(of_recipe, Mapping) else None, is_named=own.backbone == name
+    )
+    return [own.model_copy(update={**weights, "backbone": name}) for weights in chosen]
 
 
 def _audio(params: Params, recipe: Mapping[str, Any] | None) -> Iterator[AudioParams]:
@@ -98,7 +120,7 @@ def _audio(params: Params, recipe: Mapping[str, Any] | None) -> Iterator[AudioPa
 
 
 def _weights(
-    section: VisualParams | AudioParams,
+    section: VisualParams | MotionParams | AudioParams,
     sources: Mapping[str, Source],
     recipe: Mapping[str, Any] | None,
     *,

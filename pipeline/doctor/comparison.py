@@ -21,9 +21,16 @@ from pipeline.doctor.orders import Order, OrderName
 from pipeline.doctor.source import FeatureFile
 from pipeline.features.audio.extractor import AudioExtractor, audio_decoder
 from pipeline.features.audio.patches import PatchDecoder
-from pipeline.features.contract import Extractor, combine_samples
+from pipeline.features.contract import (
+    AnyExtractor,
+    Extractor,
+    combine_samples,
+    join_streams,
+    split_streams,
+    streams_of,
+)
 from pipeline.features.decoding import Decoder, Prepared
-from pipeline.features.visual.extractor import VisualExtractor, visual_decoder
+from pipeline.features.visual.extractor import visual_decoder, visual_extractor
 from pipeline.media.segments import NO_FRAME, segment_valid
 from pipeline.params.schema import AudioParams, VisualParams
 
@@ -196,10 +203,10 @@ def _decoder(candidate: Candidate) -> Decoder:
     return audio_decoder(section, dataset)
 
 
-def _extractor(candidate: Candidate, device: torch.device) -> Extractor:
+def _extractor(candidate: Candidate, device: torch.device) -> AnyExtractor:
     if isinstance(candidate.section, AudioParams):
         return AudioExtractor(candidate.section, candidate.dataset, device)
-    return VisualExtractor(candidate.section, candidate.dataset, device)
+    return visual_extractor(candidate.section, candidate.dataset, device)
 
 
 def _by_network(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
@@ -209,7 +216,8 @@ def _by_network(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
         chosen: dict[str, object] = {"alignment": "segment"}
         if isinstance(candidate.section, VisualParams):
             chosen = {"sampling": "frames", "frames_per_segment": 1}
-            if BACKBONES[candidate.section.backbone].is_of_snippets:  # their length is the shape of an input
+            has_snippets = BACKBONES[candidate.section.backbone].is_of_snippets or candidate.section.motion is not None
+            if has_snippets:  # their length is the shape of an input
                 del chosen["frames_per_segment"]
         groups.setdefault(candidate.section.model_copy(update=chosen), []).append(candidate)
     return list(groups.values())
@@ -261,15 +269,25 @@ def _thin_out(prepared: Prepared) -> Prepared:
     return replace(prepared, inputs=prepared.inputs[used], rows=rows)
 
 
-def _extract(extractor: Extractor, wanted: Sequence[Prepared | None]) -> list[Segments | None]:
-    """Return the features of one video under each choice of inputs; an input of several choices is computed once."""
+def _extract(extractor: AnyExtractor, wanted: Sequence[Prepared | None]) -> list[Segments | None]:
+    """Return the features of one video under each choice of inputs."""
+    split = [split_streams(extractor, prepared) for prepared in wanted if prepared is not None]
+    if not split:
+        return [None] * len(wanted)
+    by_stream = [
+        _extract_stream(stream, [inputs[number] for inputs in split])
+        for number, stream in enumerate(streams_of(extractor))
+    ]
+    features = (join_streams(extractor, of_streams) for of_streams in zip(*by_stream, strict=True))
+    return [None if prepared is None else Segments(next(features), segment_valid(prepared.rows)) for prepared in wanted]
+
+
+def _extract_stream(extractor: Extractor, wanted: Sequence[Prepared]) -> list[np.ndarray]:
+    """Return the features (T, ...), float64, under each choice; an input of several choices is computed once."""
     place_of: dict[bytes, int] = {}
     distinct: list[np.ndarray] = []
-    rows: list[np.ndarray | None] = []
+    rows: list[np.ndarray] = []
     for prepared in wanted:
-        if prepared is None:
-            rows.append(None)
-            continue
         places = []
         for network_input in prepared.inputs:
             content = hashlib.sha256(network_input.tobytes()).digest()
@@ -278,8 +296,6 @@ def _extract(extractor: Extractor, wanted: Sequence[Prepared | None]) -> list[Se
                 distinct.append(network_input)
             places.append(place_of[content])
         rows.append(np.where(prepared.rows == NO_FRAME, NO_FRAME, np.array(places)[prepared.rows]))
-    if not distinct:
-        return [None] * len(rows)
     outputs = torch.cat(
         [
             extractor.network(
@@ -288,14 +304,7 @@ def _extract(extractor: Extractor, wanted: Sequence[Prepared | None]) -> list[Se
             for start in range(0, len(distinct), extractor.batch_size)
         ]
     )
-    return [
-        None
-        if of_choice is None
-        else Segments(
-            combine_samples(outputs, of_choice, extractor.combine).double().cpu().numpy(), segment_valid(of_choice)
-        )
-        for of_choice in rows
-    ]
+    return [combine_samples(outputs, of_choice, extractor.combine).double().cpu().numpy() for of_choice in rows]
 
 
 def _row(file: FeatureFile, number: int, is_channels_first: bool) -> Segments:

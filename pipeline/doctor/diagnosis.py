@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.backbones.registry import BACKBONES
 from pipeline.core.devices import choose_device
 from pipeline.core.errors import PipelineError, WeightsError, explain
 from pipeline.doctor.candidates import find_candidates
 from pipeline.doctor.comparison import Comparison, compare
 from pipeline.doctor.orders import Order, OrderEvidence, examine_order
-from pipeline.doctor.source import FeatureFile, open_features
+from pipeline.doctor.source import FeatureFile, frames_by_segment, open_features
 from pipeline.doctor.values import Shape, Values, examine_values, recognise
 from pipeline.features.recipes import feature_recipe
 from pipeline.params.schema import Params
@@ -94,6 +95,9 @@ def diagnose(
     annotations = annotations or (beside if beside.is_file() else None)
     order = examine_order(file, annotations) if annotations and file.video_ids is None else None
     shape = recognise(file.segment_shape)
+    if shape is not None and _is_of_frames(shape):
+        file = frames_by_segment(file, params.dataset.num_segments)
+        shape = recognise(file.segment_shape)
     comparison, not_compared = None, None
     if videos is not None:
         comparison, not_compared = _compare(file, shape, order, params, videos, num_videos)
@@ -105,6 +109,14 @@ def diagnose(
         order,
         comparison,
         not_compared,
+    )
+
+
+def _is_of_frames(shape: Shape) -> bool:
+    """Whether segments of this shape may be single frames of clips: vectors of a network that sees single frames."""
+    networks = [BACKBONES[name] for name in shape.backbones if shape.modality == "visual"]
+    return not (shape.num_stacked or shape.motion) and any(
+        len(network.feature_shape) == 1 and not network.is_of_snippets for network in networks
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,27 @@ class FeatureFile:
     def segment_shape(self) -> tuple[int, ...]:
         """Shape of the features of one segment."""
         return self.shape[2:]
+
+
+def frames_by_segment(file: FeatureFile, num_segments: int) -> FeatureFile:
+    """Return rows (N, T · K, D), a vector per frame, as (N, T, K, D); others, and shards, come back as they are.
+
+    LLP's features of frames are so: (80, 2048) for ten segments.
+
+    Parameters
+    ----------
+    file : FeatureFile
+        Of vectors of single frames.
+    num_segments : int
+        T.
+    """
+    num_frames, rest = divmod(file.num_segments, num_segments)
+    if rest or num_frames < 2 or file.valid is not None:  # shards say which segments there are
+        return file
+    shape = (num_segments, num_frames, *file.segment_shape)
+    return replace(
+        file, shape=(file.num_rows, *shape), read=lambda start, stop: file.read(start, stop).reshape(-1, *shape)
+    )
 
 
 def open_features(path: Path) -> FeatureFile:

@@ -10,6 +10,7 @@ from pipeline.doctor.comparison import Comparison, Match
 from pipeline.doctor.diagnosis import Diagnosis
 from pipeline.doctor.values import CAFFE_LEAST_MAXIMUM, TORCHVISION_MOST_MAXIMUM, Shape, Values, pixel_scale
 from pipeline.params.schema import Params
+from pipeline.released.clip_files import LLP_FOLDERS
 
 RECIPE_KEYS = (
     "source",
@@ -19,6 +20,7 @@ RECIPE_KEYS = (
     "sampling",
     "frames_per_segment",
     "combine",
+    "motion",
     "alignment",
     "postprocess",
 )
@@ -29,6 +31,8 @@ ORDERS = {
     "sorted video ids": "sorted by video id",
     "as the file says": "as the file names them",
 }
+
+LLP_NUM_SEGMENTS = 10
 
 NUM_SHOWN = 6
 """Number of matches in the table for people; JSON has them all."""
@@ -42,10 +46,7 @@ def describe(diagnosis: Diagnosis, params: Params) -> str:
         lines.append(_conclude_comparison(diagnosis) + ".")
     lines.append("")
     lines += _columns("file", [f"{file.kind}, {file.dtype} of shape {file.shape}"])
-    layout = (
-        "maps are stored channels first: (C, H, W)" if diagnosis.shape and diagnosis.shape.is_channels_first else ""
-    )
-    lines += _columns("layout", [layout] if layout else [])
+    lines += _columns("layout", _describe_layout(diagnosis))
     lines += _columns("looked at", [f"{values.num_rows} of {file.num_rows} rows, {values.num_segments} segments"])
     lines += _columns("values", _describe_values(values))
     lines += _columns("pixels", _describe_scale(diagnosis))
@@ -65,7 +66,7 @@ def conclusion(diagnosis: Diagnosis) -> str:
     """
     recipe, shape, values = diagnosis.file.recipe, diagnosis.shape, diagnosis.values
     if recipe is not None:
-        said = ", ".join(f"{key} {recipe[key]}" for key in RECIPE_KEYS if key in recipe)
+        said = ", ".join(f"{key} {_named(recipe[key])}" for key in RECIPE_KEYS if key in recipe)
         return f"features of this pipeline, by their own account: {said}"
     if values.num_not_finite:
         return f"unusable: {values.num_not_finite} values are NaN or infinite"
@@ -76,9 +77,27 @@ def conclusion(diagnosis: Diagnosis) -> str:
     return f"{_processed(shape, values)}; {_stored(diagnosis)}"
 
 
+def _named(value: object) -> object:
+    """Return what a conclusion says of a value of a recipe: of a stream, its network and weights."""
+    if isinstance(value, Mapping):
+        return " ".join(str(value[key]) for key in ("backbone", "weights") if key in value)
+    return value
+
+
+def _subject(shape: Shape) -> str:
+    if shape.modality == "audio":
+        return vggish.SUBJECT
+    names = [shape.backbones[0], *([shape.motion] if shape.motion else [])]
+    return " and ".join(BACKBONES[name].subject for name in names)
+
+
 def _processed(shape: Shape, values: Values) -> str:
-    is_audio = shape.modality == "audio"
-    subject = vggish.SUBJECT if is_audio else BACKBONES[shape.backbones[0]].subject
+    normalised = ", every vector of length 1: L2-normalised" if values.is_unit_length else ""
+    return f"{_last_step(shape, values)}{normalised}"
+
+
+def _last_step(shape: Shape, values: Values) -> str:
+    is_audio, subject = shape.modality == "audio", _subject(shape)
     if values.processing == "levels":
         how = "after PCA, quantised to 8 bits" if is_audio else "quantised to 8 bits"
         return f"{subject} {how}: whole numbers from 0 to 255"
@@ -86,6 +105,9 @@ def _processed(shape: Shape, values: Values) -> str:
         how = "after PCA, quantised to 8 bits" if is_audio else "quantised to 8 bits"
         levels = values.levels
         return f"{subject} {how} and mapped back: steps of {levels.step:.6g} from {levels.lowest:g} on"
+    if values.processing != "signed" and shape.is_of_vectors and not is_audio:
+        raw = "" if values.is_unit_length else "raw "
+        return f"{raw}{subject}, none negative: averages of what follows a ReLU; not quantised"
     if values.processing == "rectified":
         if is_audio:
             return f"raw {subject} after the final ReLU: no PCA, not quantised"
@@ -128,18 +150,42 @@ def _conclude_comparison(diagnosis: Diagnosis) -> str:
     return sentence
 
 
+def _describe_layout(diagnosis: Diagnosis) -> list[str]:
+    """Say how a segment's features lie in the file, and which of LLP's files are so."""
+    file, shape = diagnosis.file, diagnosis.shape
+    if shape is None:
+        return []
+    lines = ["maps are stored channels first: (C, H, W)"] if shape.is_channels_first else []
+    if shape.num_stacked and shape.is_of_vectors and not shape.motion:
+        lines.append(f"{file.num_segments} segments of {shape.num_stacked} frames, a vector each")
+    if shape.motion:
+        (num_motion,) = BACKBONES[shape.motion].feature_shape
+        num_appearance = file.segment_shape[0] - num_motion
+        of_frames = f", of {shape.num_stacked} frames," if shape.num_stacked else ""
+        lines.append(f"a segment is {num_appearance} features of appearance{of_frames} and then {num_motion} of motion")
+    for folder in (folder for folders in LLP_FOLDERS.values() for folder in folders):
+        frames = (folder.rows_per_segment,) if folder.rows_per_segment > 1 else ()
+        if file.shape[:2] == (1, LLP_NUM_SEGMENTS) and file.segment_shape == (*frames, *(folder.row_shape or ())):
+            num_rows = LLP_NUM_SEGMENTS * folder.rows_per_segment
+            lines.append(f"one clip, as a file of LLP's `{folder.name}` is: ({num_rows}, {file.segment_shape[-1]})")
+    return lines
+
+
 def _describe_values(values: Values) -> list[str]:
     finite = f"{values.num_not_finite} NaN or infinite" if values.num_not_finite else "no NaN, no infinity"
     negative = f"{values.negative_share:.1%} negative" if values.negative_share else "none negative"
-    return [
+    lines = [
         f"{values.minimum:.6g} to {values.maximum:.6g}, {values.zero_share:.1%} zero, {negative}, "
         f"mean magnitude of those that are not zero {values.mean_magnitude:.4g}; {finite}"
     ]
+    if values.vector_lengths is not None:
+        lines.append("length of a vector {:.4g} to {:.4g}".format(*values.vector_lengths))
+    return lines
 
 
 def _describe_scale(diagnosis: Diagnosis) -> list[str]:
     shape, values = diagnosis.shape, diagnosis.values
-    if shape is None or "vgg19" not in shape.backbones or values.processing != "rectified":
+    if not _has_pixel_scale(shape, values):
         return []
     plausible = {
         "caffe": "plausibly 0 to 255 minus a mean, as Caffe's weights expect (`visual.weights: keras`)",
@@ -151,6 +197,12 @@ def _describe_scale(diagnosis: Diagnosis) -> list[str]:
         f"a rule of thumb, not checked: Caffe from {CAFFE_LEAST_MAXIMUM:g} on, torchvision up to "
         f"{TORCHVISION_MOST_MAXIMUM:g}; it says nothing about other weights",
     ]
+
+
+def _has_pixel_scale(shape: Shape | None, values: Values) -> bool:
+    """Whether the largest value is one of maps of VGG19, which say something about the pixels."""
+    is_of_vgg19 = shape is not None and "vgg19" in shape.backbones and shape.motion is None
+    return is_of_vgg19 and values.processing == "rectified"
 
 
 def _describe_segments(values: Values) -> list[str]:
@@ -216,12 +268,25 @@ def _describe_comparison(comparison: Comparison, params: Params) -> list[str]:
 def _as_params(match: Match, params: Params) -> list[str]:
     """Return the lines of ``params.yaml`` that say this recipe, with what stands there now where that differs."""
     modality = match.candidate.modality
-    lines = [f"{modality}:"]
-    for key, value in match.candidate.settings.items():
-        name = key.split(".")[1]
-        now = getattr(getattr(params, modality), name)
-        lines.append(f"  {name}: {value}" + (f"    # now: {now}" if now != value else ""))
+    lines, section = [f"{modality}:"], getattr(params, modality).model_dump()
+    settings = {key.split(".")[1]: value for key, value in match.candidate.settings.items()}
+    if section.get("motion") is not None:
+        settings.setdefault("motion", None)
+    for name, value in settings.items():
+        now = section[name]
+        lines.append(f"  {name}: {_yaml(value)}" + (f"    # now: {_yaml(now)}" if now != value else ""))
     return lines
+
+
+def _yaml(value: object) -> str:
+    """Return a value as ``params.yaml`` has it.
+
+    >>> _yaml({"backbone": "r2plus1d_18", "weights_sha256": None})
+    '{backbone: r2plus1d_18, weights_sha256: null}'
+    """
+    if isinstance(value, Mapping):
+        return f"{{{_join(value)}}}"
+    return "null" if value is None else str(value)
 
 
 def _shared_settings(matches: Iterable[Match]) -> dict[str, Any]:
@@ -231,7 +296,7 @@ def _shared_settings(matches: Iterable[Match]) -> dict[str, Any]:
 
 
 def _join(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in settings.items())
+    return ", ".join(f"{key}: {_yaml(value)}" for key, value in settings.items())
 
 
 def _columns(label: str, lines: Iterable[str]) -> list[str]:
@@ -242,7 +307,6 @@ def _columns(label: str, lines: Iterable[str]) -> list[str]:
 def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return the diagnosis as values that JSON has."""
     file, shape, values, order = diagnosis.file, diagnosis.shape, diagnosis.values, diagnosis.order
-    is_vgg19 = shape is not None and "vgg19" in shape.backbones and values.processing == "rectified"
     return {
         "conclusion": conclusion(diagnosis),
         "file": {
@@ -255,7 +319,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         },
         "shape": None if shape is None else {**asdict(shape), "backbones": list(shape.backbones)},
         "values": asdict(values),
-        "pixel_scale": pixel_scale(values) if is_vgg19 else None,
+        "pixel_scale": pixel_scale(values) if _has_pixel_scale(shape, values) else None,
         "differences": list(diagnosis.differences),
         "order": None
         if order is None

@@ -8,6 +8,7 @@ Source: Hershey et al., CNN Architectures for Large-Scale Audio Classification, 
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -26,6 +27,12 @@ MIN_LEVELS = 16
 
 MIN_ZERO_SHARE = 0.05
 """Least share of zeros after a rectifier. VGGish of the AVE release has 65 %."""
+
+UNIT_TOLERANCE = 2e-3
+"""Largest deviation from 1 of the length of vectors that were normalised: float16 leaves 5e-4."""
+
+MAX_STACKED = 32
+"""Frames of a segment, stored before the features of motion, that a length is taken for."""
 
 MIN_NUM_BLOCKS = 4
 BLOCK_BYTES = 1 << 26
@@ -56,19 +63,31 @@ class Shape:
         The maps are (C, H, W); ours are (H, W, C).
     num_stacked : int, optional
         K, where a segment holds the features of its K frames.
+    motion : str, optional
+        Where a segment is one vector of two streams, the value of `visual.motion.backbone`.
     """
 
     modality: Modality
     backbones: tuple[str, ...]
     is_channels_first: bool = False
     num_stacked: int | None = None
+    motion: str | None = None
+
+    @property
+    def is_of_vectors(self) -> bool:
+        """Whether a network's features are vectors, not maps."""
+        return self.modality == "audio" or len(BACKBONES[self.backbones[0]].feature_shape) == 1
 
 
 def recognise(segment_shape: tuple[int, ...]) -> Shape | None:
     """Return the modality and the networks that make segments of this shape, or None if none is known.
 
-    >>> recognise((1024, 7, 7))
-    Shape(modality='visual', backbones=('resnet101', 'resnet152'), is_channels_first=True, num_stacked=None)
+    >>> shape = recognise((1024, 7, 7))
+    >>> shape.backbones, shape.is_channels_first
+    (('resnet101', 'resnet152'), True)
+    >>> shape = recognise((8 * 2048 + 512,))
+    >>> shape.backbones, shape.num_stacked, shape.motion
+    (('resnet152_pooled',), 8, 'r2plus1d_18')
     """
     if segment_shape == (128,):
         return Shape("audio", ("vggish",))
@@ -85,6 +104,19 @@ def recognise(segment_shape: tuple[int, ...]) -> Shape | None:
         )
         if backbones:
             return Shape("visual", backbones, is_channels_first, num_stacked)
+    return _recognise_streams(segment_shape[0]) if len(segment_shape) == 1 else None
+
+
+def _recognise_streams(num_features: int) -> Shape | None:
+    """Return the networks whose features, flattened and with those of motion behind them, are so many."""
+    of_frames = {name: math.prod(facts.feature_shape) for name, facts in BACKBONES.items() if not facts.is_of_snippets}
+    for motion, backbone in BACKBONES.items():
+        if backbone.is_of_snippets:
+            num_appearance = num_features - math.prod(backbone.feature_shape)
+            for num_stacked in (None, *range(2, MAX_STACKED + 1)):
+                names = tuple(name for name, size in of_frames.items() if size * (num_stacked or 1) == num_appearance)
+                if names:
+                    return Shape("visual", names, num_stacked=num_stacked, motion=motion)
     return None
 
 
@@ -126,6 +158,8 @@ class Values:
         ``levels``: whole numbers from 0 to 255. ``dequantised``: other values on at most 256 levels. ``rectified``: not
         negative, many zeros. ``averaged``: not negative, few zeros. ``signed``: negative ones. ``few_values``: too few
         different ones to be features.
+    vector_lengths : tuple of float, optional
+        Smallest and largest Euclidean length of the vectors, zero ones aside; None where segments are maps.
     """
 
     num_rows: int
@@ -143,6 +177,12 @@ class Values:
     is_float16_exact: bool
     levels: Levels | None
     processing: Processing
+    vector_lengths: tuple[float, float] | None = None
+
+    @property
+    def is_unit_length(self) -> bool:
+        """Whether every vector has length 1: they were L2-normalised."""
+        return self.vector_lengths is not None and all(abs(one - 1) < UNIT_TOLERANCE for one in self.vector_lengths)
 
 
 def examine_values(file: FeatureFile, num_rows: int) -> Values:
@@ -204,6 +244,8 @@ class _Tally:
     maximum: float = -np.inf
     is_float32_exact: bool = True
     is_float16_exact: bool = True
+    shortest: float = np.inf
+    longest: float = -np.inf
     different: np.ndarray | None = field(default_factory=lambda: np.empty(0))
     contents: set[bytes] = field(default_factory=set)
 
@@ -221,7 +263,17 @@ class _Tally:
             content = hashlib.sha256(row.tobytes()).digest()
             self.num_equal_rows += content in self.contents
             self.contents.add(content)
-        self._add_values(rows[has_values & valid].ravel())
+        segments = rows[has_values & valid]
+        if segments.ndim <= 3:  # vectors, or those of several frames; maps have more axes
+            self._add_vectors(segments.reshape(-1, rows.shape[-1]))
+        self._add_values(segments.ravel())
+
+    def _add_vectors(self, vectors: np.ndarray) -> None:
+        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+        lengths = lengths[np.isfinite(lengths) & (lengths > 0)]
+        if len(lengths):
+            self.shortest = min(self.shortest, float(lengths.min()))
+            self.longest = max(self.longest, float(lengths.max()))
 
     def _add_values(self, values: np.ndarray) -> None:
         finite = values[np.isfinite(values)]
@@ -260,6 +312,7 @@ class _Tally:
             is_float16_exact=self.is_float16_exact,
             levels=levels,
             processing=_processing(self.different, levels, zero_share, negative_share),
+            vector_lengths=(self.shortest, self.longest) if self.longest > 0 else None,
         )
 
 

@@ -2,7 +2,8 @@
 
 All calls of a run have the same shape, the last one padded, so that what the network says about an input does not
 depend on which others it is computed with: a resumed run, which batches other videos together, gives the same bytes.
-On a GPU copies and results of one batch overlap with the computation of the next.
+On a GPU copies and results of one batch overlap with the computation of the next. Each stream of a joint extractor has
+batches of its own, and so the values that it has alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,14 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import MediaError, PipelineError, explain
-from pipeline.features.contract import Extractor, combine_samples
+from pipeline.features.contract import (
+    AnyExtractor,
+    Extractor,
+    combine_samples,
+    join_streams,
+    split_streams,
+    streams_of,
+)
 from pipeline.features.decoding import Prepared
 from pipeline.media.segments import segment_valid
 from pipeline.store.manifest import VideoFile
@@ -57,8 +65,51 @@ class _InFlight:
     event: torch.cuda.Event | None
 
 
+def compute_features(
+    extractor: AnyExtractor, source: Iterable[tuple[VideoFile, Prepared | MediaError]], batch_size: int = 0
+) -> Iterator[Computed]:
+    """Yield the videos of `source` with their features, as they are finished.
+
+    Parameters
+    ----------
+    extractor : AnyExtractor
+    source : iterable of tuple
+        Videos, each with what decoding made of it, and with an id of its own.
+    batch_size : int, optional
+        Inputs of each network call; 0 is what suits the network and its device.
+
+    Raises
+    ------
+    PipelineError
+        If the GPU's memory is too small for a batch.
+    """
+    loops = [NetworkLoop(stream, batch_size or stream.batch_size) for stream in streams_of(extractor)]
+    unfinished: dict[str, tuple[Prepared, dict[int, np.ndarray]]] = {}
+
+    def finish(number: int, of_stream: Iterable[Computed]) -> Iterator[Computed]:
+        """Put what a stream has computed beside what the others have, and yield the videos that are complete."""
+        for computed in of_stream:
+            prepared, parts = unfinished[computed.video.video_id]
+            assert computed.features is not None
+            parts[number] = computed.features
+            if len(parts) == len(loops):
+                del unfinished[computed.video.video_id]
+                features = join_streams(extractor, [parts[stream] for stream in range(len(loops))])
+                yield Computed(computed.video, prepared, features)
+
+    for video, prepared in source:
+        if isinstance(prepared, MediaError) or not segment_valid(prepared.rows).any():
+            yield Computed(video, prepared, None)
+            continue
+        unfinished[video.video_id] = prepared, {}
+        for number, inputs in enumerate(split_streams(extractor, prepared)):
+            yield from finish(number, loops[number].add(video, inputs))
+    for number, loop in enumerate(loops):
+        yield from finish(number, loop.finish())
+
+
 class NetworkLoop:
-    """Feeds one extractor's network.
+    """Feeds one network, and gives every video its features back.
 
     Parameters
     ----------
@@ -73,30 +124,29 @@ class NetworkLoop:
         self._batches: list[_Batch] = []
         self._in_flight: list[_InFlight] = []
 
-    def run(self, source: Iterable[tuple[VideoFile, Prepared | MediaError]]) -> Iterator[Computed]:
-        """Yield the videos of `source` with their features, as they are finished.
+    def add(self, video: VideoFile, prepared: Prepared) -> Iterator[Computed]:
+        """Take in a video of which some segment is valid; yield the videos that are finished thereby.
 
         Raises
         ------
         PipelineError
             If the GPU's memory is too small for a batch.
         """
-        for video, prepared in source:
-            if isinstance(prepared, MediaError) or not segment_valid(prepared.rows).any():
-                yield Computed(video, prepared, None)
-                continue
-            opened, inputs = _Open(video, prepared), prepared.inputs
-            start = 0
-            while start < len(inputs):
-                batch = self._batch_for(inputs)
-                first = batch.num_inputs
-                taken = min(len(inputs) - start, self._batch_size - first)
-                np.copyto(batch.inputs[first : first + taken].numpy(), inputs[start : start + taken])
-                batch.rows.append((opened, slice(start, start + taken), slice(first, first + taken)))
-                batch.num_inputs += taken
-                start += taken
-                if batch.num_inputs == self._batch_size:
-                    yield from self._compute()
+        opened, inputs = _Open(video, prepared), prepared.inputs
+        start = 0
+        while start < len(inputs):
+            batch = self._batch_for(inputs)
+            first = batch.num_inputs
+            taken = min(len(inputs) - start, self._batch_size - first)
+            np.copyto(batch.inputs[first : first + taken].numpy(), inputs[start : start + taken])
+            batch.rows.append((opened, slice(start, start + taken), slice(first, first + taken)))
+            batch.num_inputs += taken
+            start += taken
+            if batch.num_inputs == self._batch_size:
+                yield from self._compute()
+
+    def finish(self) -> Iterator[Computed]:
+        """Compute what is left, and yield the videos that were not finished; raises as :meth:`add`."""
         if self._batches and self._batches[0].num_inputs:
             yield from self._compute()
         yield from self._results(num_in_flight=0)

@@ -15,7 +15,7 @@ import torch
 from pipeline.core.errors import PipelineError, explain
 from pipeline.core.processes import describe_ending, end_with_parent
 from pipeline.extraction.worker import Finished, WorkerSettings, compute
-from pipeline.features.contract import BuildExtractor, Extractor
+from pipeline.features.contract import AnyExtractor, BuildExtractor
 from pipeline.store.manifest import VideoFile
 
 STOP_SECONDS = 10.0
@@ -23,7 +23,7 @@ STOP_SECONDS = 10.0
 
 
 def compute_here(
-    extractor: Extractor, groups: Sequence[Sequence[VideoFile]], settings: WorkerSettings
+    extractor: AnyExtractor, groups: Sequence[Sequence[VideoFile]], settings: WorkerSettings
 ) -> Generator[Finished, None, None]:
     """Compute the videos of all `groups` in this process, see :func:`pipeline.extraction.worker.compute`."""
     return compute(extractor, chain.from_iterable(groups), settings)
@@ -110,7 +110,7 @@ def _serve(
             connection.send(error)
 
 
-def _work(connection: Connection, extractor: Extractor, settings: WorkerSettings) -> None:
+def _work(connection: Connection, extractor: AnyExtractor, settings: WorkerSettings) -> None:
     def asked_for() -> Iterator[VideoFile]:
         connection.send(None)
         while (group := connection.recv()) is not None:

@@ -35,7 +35,7 @@ from pipeline.core.files import repository_root
 from pipeline.extraction.decode_pool import MAX_WORKERS
 from pipeline.extraction.scratch import RETRIED_REASONS, Parts
 from pipeline.extraction.worker import Finished, WorkerSettings, compute, library_versions
-from pipeline.features.contract import BuildExtractor, Extractor
+from pipeline.features.contract import AnyExtractor, BuildExtractor
 from pipeline.params.schema import ExtractParams
 from pipeline.store.manifest import VideoFile
 
@@ -279,7 +279,7 @@ def _device() -> torch.device:
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared(pickled: bytes, device: torch.device) -> tuple[_Order, Extractor]:
+def _prepared(pickled: bytes, device: torch.device) -> tuple[_Order, AnyExtractor]:
     """Build the network, once in a process, or refuse where it would not compute what the driver would."""
     order, node = pickle.loads(pickled), os.uname().nodename
     for path in (order.folder, order.settings.raw, order.token):

@@ -25,7 +25,7 @@ from safetensors.numpy import save
 from pipeline.core.errors import ShardError, explain
 from pipeline.core.files import atomic_write, sha256_of_file, write_json
 from pipeline.core.fingerprints import fingerprint
-from pipeline.features.contract import Extractor
+from pipeline.features.contract import AnyExtractor
 from pipeline.store.manifest import VideoFile
 from pipeline.store.shards import LedgerRow, Shard, ShardRow, write_shard
 
@@ -91,7 +91,7 @@ def _digest(row: str, arrays: Mapping[str, np.ndarray]) -> str:
 class Scratch:
     """What the scratch folder of one recipe holds; one process at a time opens it so."""
 
-    def __init__(self, folder: Path, extractor: Extractor) -> None:
+    def __init__(self, folder: Path, extractor: AnyExtractor) -> None:
         self.parts_folder, self._shards = folder / "parts", folder / "shards"
         for subfolder in (self.parts_folder, self._shards):
             subfolder.mkdir(exist_ok=True)

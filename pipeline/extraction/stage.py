@@ -25,7 +25,7 @@ from pipeline.extraction.decode_pool import default_num_workers
 from pipeline.extraction.local_engine import compute_here, compute_in_processes
 from pipeline.extraction.scratch import RETRIED_REASONS, Scratch
 from pipeline.extraction.worker import Finished, WorkerSettings, library_versions
-from pipeline.features.contract import BuildExtractor, Extractor
+from pipeline.features.contract import AnyExtractor, BuildExtractor, streams_of
 from pipeline.params.schema import ExtractParams
 from pipeline.store.ledger import describe, summarise_ledger
 from pipeline.store.manifest import VideoFile
@@ -112,7 +112,7 @@ def _missing(pending: Groups, scratch: Scratch) -> list[list[VideoFile]]:
     return missing
 
 
-def _require_space(folder: Path, extractor: Extractor, num_videos: int) -> None:
+def _require_space(folder: Path, extractor: AnyExtractor, num_videos: int) -> None:
     values = int(extractor.recipe["num_segments"]) * math.prod(extractor.feature_shape)
     require_space(
         folder,
@@ -125,7 +125,7 @@ def _require_space(folder: Path, extractor: Extractor, num_videos: int) -> None:
 
 def _computed(
     build: BuildExtractor,
-    extractor: Extractor,
+    extractor: AnyExtractor,
     devices: Sequence[torch.device],
     missing: Groups,
     raw: Path,
@@ -146,11 +146,12 @@ def _computed(
         num_workers=params.num_workers or default_num_workers(len(devices)),
         timeout_seconds=params.timeout_seconds,
     )
+    automatic = " and ".join(str(stream.batch_size) for stream in streams_of(extractor))
     logger.info(
         "extract %s: %s; batches of %s, %d decoding process%s%s",
         extractor.modality,
         ", ".join(describe_device(device) for device in devices),
-        params.batch_size or (f"{extractor.batch_size} (automatic)" if is_here else "automatic size"),
+        params.batch_size or (f"{automatic} (automatic)" if is_here else "automatic size"),
         settings.num_workers,
         "es" * (settings.num_workers > 1) + " each" * (len(devices) > 1),
         " (automatic)" * (params.num_workers == 0),
@@ -219,7 +220,7 @@ def _publish(
     videos: Sequence[VideoFile],
     groups: Groups,
     output: Path,
-    extractor: Extractor,
+    extractor: AnyExtractor,
     max_failed_fraction: float,
 ) -> ShardIndex:
     """Link the finished shards into `output` and write ledger and index; refuse if too many videos failed.

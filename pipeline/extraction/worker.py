@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.core.errors import MediaError
-from pipeline.extraction.batching import Computed, NetworkLoop
+from pipeline.extraction.batching import Computed, compute_features
 from pipeline.extraction.decode_pool import DecodePool
 from pipeline.extraction.scratch import Parts
-from pipeline.features.contract import Extractor
+from pipeline.features.contract import AnyExtractor
 from pipeline.media.segments import segment_valid
 from pipeline.store.manifest import VideoFile
 from pipeline.store.shards import LedgerRow, require_finite
@@ -62,7 +62,7 @@ class Finished:
 
 
 def compute(
-    extractor: Extractor, videos: Iterable[VideoFile], settings: WorkerSettings
+    extractor: AnyExtractor, videos: Iterable[VideoFile], settings: WorkerSettings
 ) -> Generator[Finished, None, None]:
     """Compute `videos` and yield them, in any order, as their parts are written.
 
@@ -79,11 +79,10 @@ def compute(
         num_workers=settings.num_workers,
         timeout_seconds=settings.timeout_seconds,
     )
-    loop = NetworkLoop(extractor, settings.batch_size or extractor.batch_size)
     parts = Parts(settings.parts, is_durable=settings.is_durable)
     writing: deque[Future[Finished]] = deque()
     with pool, ThreadPoolExecutor(NUM_WRITERS, thread_name_prefix="write") as writers:
-        for computed in loop.run(pool.decode(videos)):
+        for computed in compute_features(extractor, pool.decode(videos), settings.batch_size):
             writing.append(writers.submit(_write, parts, computed))
             while writing and (writing[0].done() or len(writing) > 2 * NUM_WRITERS):
                 yield writing.popleft().result()

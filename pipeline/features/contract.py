@@ -2,27 +2,28 @@
 
 A recipe has two halves, since they run in different processes: a :class:`pipeline.features.decoding.Decoder` makes
 distinct network inputs of a file and says which of them each segment is made of; an :class:`Extractor` holds the
-network. The engine batches, combines, masks and stores. Recipes: :mod:`pipeline.features.visual.extractor`,
+network. The engine batches, combines, masks and stores. A :class:`JointExtractor` has several networks, one for each
+stream of what is decoded once. Recipes: :mod:`pipeline.features.visual.extractor`,
 :mod:`pipeline.features.audio.extractor`.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
 
-from pipeline.features.decoding import Decoder
+from pipeline.features.decoding import Decoder, Prepared
 from pipeline.media.segments import NO_FRAME, segment_valid
 
 Combination = Literal["mean", "stack"]
 
 
-class Extractor(Protocol):
-    """One modality's recipe on one device: the decoder of its files, and the network for the decoded inputs.
+class BaseExtractor(Protocol):
+    """One modality's recipe on one device: the decoder of its files, and what is to be known of the features.
 
     `recipe` holds every parameter that changes a value; `code` is a hash of the code that does; `feature_shape` is that
-    of one segment; `batch_size` suits the device; `combine` says how the K samples of a segment become one feature.
+    of one segment.
     """
 
     modality: str
@@ -31,17 +32,55 @@ class Extractor(Protocol):
     code: str
     storage: np.dtype
     feature_shape: tuple[int, ...]
-    combine: Combination
     device: torch.device
-    batch_size: int
     decoder: Decoder
+
+
+class Extractor(BaseExtractor, Protocol):
+    """A recipe of one network for the decoded inputs.
+
+    `batch_size` suits the device; `combine` says how the K samples of a segment become one feature.
+    """
+
+    combine: Combination
+    batch_size: int
 
     def network(self, inputs: torch.Tensor) -> torch.Tensor:
         """Map inputs (N, ...) to features (N, ...) in float32, both on `device`."""
 
 
-BuildExtractor = Callable[[torch.device], Extractor]
+@runtime_checkable
+class JointExtractor(BaseExtractor, Protocol):
+    """A recipe of several networks: a segment's feature is those of its `streams`, flattened, one behind the other."""
+
+    streams: tuple[Extractor, ...]
+
+    def split(self, prepared: Prepared) -> tuple[Prepared, ...]:
+        """Return the inputs of each stream; segments are valid in all of them or in none."""
+
+
+AnyExtractor: TypeAlias = Extractor | JointExtractor
+
+BuildExtractor = Callable[[torch.device], AnyExtractor]
 """Makes one modality's extractor for a device; pickled into the processes of several devices."""
+
+
+def streams_of(extractor: AnyExtractor) -> tuple[Extractor, ...]:
+    """Return the extractors of one network that an extractor consists of."""
+    return extractor.streams if isinstance(extractor, JointExtractor) else (extractor,)
+
+
+def split_streams(extractor: AnyExtractor, prepared: Prepared) -> tuple[Prepared, ...]:
+    """Return the inputs of each of :func:`streams_of`."""
+    return extractor.split(prepared) if isinstance(extractor, JointExtractor) else (prepared,)
+
+
+def join_streams(extractor: AnyExtractor, features: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the features (T, ...) of a video from those of each stream (T, ...)."""
+    if not isinstance(extractor, JointExtractor):
+        (joined,) = features
+        return joined
+    return np.concatenate([of_stream.reshape(len(of_stream), -1) for of_stream in features], axis=1)
 
 
 def combine_samples(outputs: torch.Tensor, rows: np.ndarray, combine: Combination) -> torch.Tensor:

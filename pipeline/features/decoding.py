@@ -2,7 +2,8 @@
 
 Decoders run in worker processes (:mod:`pipeline.extraction.decode_pool`), which have no use for torch: neither this
 module nor anything it imports loads it. Decoders: :mod:`pipeline.features.visual.frames`,
-:mod:`pipeline.features.visual.snippets`, :mod:`pipeline.features.audio.patches`.
+:mod:`pipeline.features.visual.snippets`, :mod:`pipeline.features.visual.two_streams`,
+:mod:`pipeline.features.audio.patches`.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The two modalities and the extractor of each, by name, so that neither depends on the other's code."""
+"""The two modalities and what makes the extractor of each, by name, so that neither depends on the other's code."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from pipeline.features.recipes import Modality
 from pipeline.params.schema import Params
 
 EXTRACTORS: dict[Modality, str] = {
-    "visual": "pipeline.features.visual.extractor:VisualExtractor",
+    "visual": "pipeline.features.visual.extractor:visual_extractor",
     "audio": "pipeline.features.audio.extractor:AudioExtractor",
 }
 

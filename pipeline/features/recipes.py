@@ -4,14 +4,15 @@ Training compares the recipe that the params stand for with the one the shards c
 feature is computed.
 """
 
+import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pipeline.backbones.registry import BACKBONES
 from pipeline.backbones.sources import PCA_LAYOUTS, Source, weights_layout
 from pipeline.backbones.vggish import VGGISH_PCA_SOURCES, VGGISH_SOURCES
 from pipeline.core.errors import WeightsError, explain
-from pipeline.params.schema import AudioParams, DatasetParams, Params, VisualParams
+from pipeline.params.schema import AudioParams, DatasetParams, MotionParams, Params, VisualParams
 
 RESIZE_DESCRIPTIONS = {
     "stretch": "OpenCV INTER_LINEAR: bilinear, half-pixel centres, no antialias",
@@ -25,10 +26,53 @@ Modality = Literal["visual", "audio"]
 SNIPPET = "one snippet per segment, a missing frame is the nearest one of its segment"
 
 
-def visual_feature_shape(visual: VisualParams) -> tuple[int, ...]:
-    """Return the shape of one segment's visual features: that of one sample, behind K where samples are stacked."""
+class VisualLayout(NamedTuple):
+    """What one segment's visual features consist of.
+
+    Parameters
+    ----------
+    appearance_shape : tuple of int
+        Of the features of single frames: that of one sample, behind K where samples are stacked.
+    motion_features : int
+        Length of the vector of the motion stream; 0 without one. With one, the segment is stored as a single vector:
+        the appearance features, flattened in C order, and then those of motion.
+    """
+
+    appearance_shape: tuple[int, ...]
+    motion_features: int
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of a segment as it is stored."""
+        if not self.motion_features:
+            return self.appearance_shape
+        return (math.prod(self.appearance_shape) + self.motion_features,)
+
+
+LLP_LAYOUT = VisualLayout((8, 2048), 512)
+"""Of LLP's released features: ResNet-152 of eight frames per segment, and R(2+1)D-18."""
+
+
+def visual_layout(visual: VisualParams) -> VisualLayout:
+    """Return what a segment's extracted visual features consist of.
+
+    >>> LLP_LAYOUT.feature_shape
+    (16896,)
+    """
     shape = BACKBONES[visual.backbone].feature_shape
-    return (visual.frames_per_segment, *shape) if visual.combine == "stack" else shape
+    motion_features = 0 if visual.motion is None else math.prod(BACKBONES[visual.motion.backbone].feature_shape)
+    return VisualLayout((visual.frames_per_segment, *shape) if visual.combine == "stack" else shape, motion_features)
+
+
+def visual_feature_shape(visual: VisualParams) -> tuple[int, ...]:
+    """Return the shape of one segment's visual features as they are stored, see :class:`VisualLayout`."""
+    return visual_layout(visual).feature_shape
+
+
+def motion_params(visual: VisualParams) -> VisualParams:
+    """Return the params that make the motion stream of `visual` alone; there must be one."""
+    assert visual.motion is not None
+    return visual.model_copy(update={**dict(visual.motion), "combine": "mean", "motion": None})
 
 
 def feature_recipe(params: Params, modality: Modality) -> dict[str, Any]:
@@ -61,27 +105,39 @@ def released_recipe(params: Params, modality: Modality) -> dict[str, Any]:
 def visual_recipe(visual: VisualParams, dataset: DatasetParams) -> dict[str, Any]:
     """Return every parameter that changes a value of the visual features.
 
+    The parameters of the motion stream are part of it only where there is one.
+
     Raises
     ------
     WeightsError
-        If the backbone has no such weights.
+        If a backbone has no such weights.
     """
-    backbone = BACKBONES[visual.backbone]
-    layout = weights_layout(visual.weights, backbone.sources, backbone.layouts)
-    return {
-        "backbone": visual.backbone,
-        "layer": backbone.layer,
-        "weights": _weights_name("visual", visual, backbone.sources),
-        "preprocessing": backbone.preprocessing[layout],
-        "image_size": backbone.image_size,
-        "resize": RESIZE_DESCRIPTIONS[backbone.resize],
+    recipe = {
+        **_network_recipe("visual", visual),
         "sampling": visual.sampling,
         "frames_per_segment": visual.frames_per_segment,
-        "combine": SNIPPET if backbone.is_of_snippets else visual.combine,
+        "combine": SNIPPET if BACKBONES[visual.backbone].is_of_snippets else visual.combine,
         "precision": visual.precision,
         "storage": visual.storage,
         "num_segments": dataset.num_segments,
         "segment_seconds": dataset.segment_seconds,
+    }
+    if visual.motion is not None:
+        recipe["motion"] = {**_network_recipe("visual.motion", visual.motion), "combine": SNIPPET}
+    return recipe
+
+
+def _network_recipe(section: str, params: VisualParams | MotionParams) -> dict[str, Any]:
+    """Return what of a stream's recipe is its network's: weights, and how a frame becomes an input."""
+    backbone = BACKBONES[params.backbone]
+    layout = weights_layout(params.weights, backbone.sources, backbone.layouts)
+    return {
+        "backbone": params.backbone,
+        "layer": backbone.layer,
+        "weights": _weights_name(section, params, backbone.sources),
+        "preprocessing": backbone.preprocessing[layout],
+        "image_size": backbone.image_size,
+        "resize": RESIZE_DESCRIPTIONS[backbone.resize],
     }
 
 
@@ -116,7 +172,9 @@ def _postprocess_recipe(audio: AudioParams) -> dict[str, str]:
     return {"postprocess": "PCA and 8 bits, levels 0 to 255 (after the final ReLU)", "pca_weights": name}
 
 
-def _weights_name(section: str, params: VisualParams | AudioParams, sources: Mapping[str, Source]) -> str:
+def _weights_name(
+    section: str, params: VisualParams | MotionParams | AudioParams, sources: Mapping[str, Source]
+) -> str:
     return _name_by_content(
         params.weights, sources, params.weights_seed, params.weights_sha256, f"{section}.weights_sha256"
     )

@@ -12,7 +12,7 @@ from typing import Literal
 from pipeline.core.references import module_of
 from pipeline.core.sections import Section
 from pipeline.methods.recipe import COMMON, Recipe, RecipeName
-from pipeline.methods.settings import CPSP_RELEASE, Schedule, ScheduleParams, Supervision, Task
+from pipeline.methods.settings import CPSP_RELEASE, GateChoice, Schedule, ScheduleParams, Supervision, Task
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ class Method:
     def supervisions(self) -> tuple[Supervision, ...]:
         """The supervisions that it can be trained under, full first."""
         return tuple(self.networks)
+
+    def rule_with(self, gate: GateChoice) -> str:
+        """Return how labels follow from its answers where a gate is chosen; the authors' is that of `rule`."""
+        return self.rule if gate == "authors" else f"{gate}_gate"
 
     @property
     def needs_event_shares(self) -> bool:

@@ -1,6 +1,6 @@
 """The settings of methods: those that every method has, and those that the terms of an objective need."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
@@ -11,6 +11,10 @@ Supervision = Literal["full", "weak"]
 
 Task = Literal["localization", "parsing"]
 """Localization: the one event of a clip that is seen and heard. Parsing: all that are seen, heard, or both."""
+
+
+GateChoice: TypeAlias = Literal["authors", "global", "own"]
+"""Of parsing: which prediction about a clip opens its segments. The authors' choice is that of the method's release."""
 
 
 class Schedule(Section):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.errors import explain
-from pipeline.metrics.labels import percent, require_labels, require_logits, validate
+from pipeline.metrics.labels import percent, require_labels, require_outputs, validate
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def category_accuracy(category_scores: np.ndarray, truth: np.ndarray) -> float:
     ValueError
         If the arrays do not fit each other, or a clip holds two categories.
     """
-    require_logits("category_scores", category_scores, "(N, C)")
+    require_outputs("category_scores", category_scores, "(N, C)")
     category = clip_categories(truth, num_categories=category_scores.shape[1])
     if len(category) != len(category_scores):
         raise ValueError(

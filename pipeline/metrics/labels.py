@@ -53,8 +53,8 @@ def validate_logits(event_logits: np.ndarray, category_logits: np.ndarray) -> No
     ValueError
         If an array has another shape or type, they hold different numbers of clips, or a value is NaN.
     """
-    require_logits("event_logits", event_logits, "(N, T)")
-    require_logits("category_logits", category_logits, "(N, K)")
+    require_outputs("event_logits", event_logits, "(N, T)")
+    require_outputs("category_logits", category_logits, "(N, K)")
     if len(event_logits) != len(category_logits):
         raise ValueError(
             explain(
@@ -142,7 +142,7 @@ def predict_classes(segment_logits: np.ndarray, *, valid: np.ndarray | None = No
     >>> predict_classes(np.array([[[0.2, 0.9, 0.1], [0.0, 0.1, 0.3]]]))
     array([[1, 2]])
     """
-    require_logits("segment_logits", segment_logits, "(N, T, C + 1)")
+    require_outputs("segment_logits", segment_logits, "(N, T, C + 1)")
     predicted: np.ndarray = segment_logits.argmax(axis=2).astype(np.int64)
     return predicted if valid is None else mask_labels(predicted, valid, num_categories=segment_logits.shape[2] - 1)
 
@@ -191,7 +191,7 @@ def require_labels(name: str, labels: np.ndarray, num_categories: int | None) ->
         )
 
 
-def require_logits(name: str, logits: np.ndarray, axes: str) -> None:
+def require_outputs(name: str, logits: np.ndarray, axes: str) -> None:
     """Refuse, as `name`, what is no array of floating-point numbers with these axes, such as ``(N, T)``.
 
     Raises
@@ -210,7 +210,7 @@ def require_logits(name: str, logits: np.ndarray, axes: str) -> None:
         )
     if not np.issubdtype(logits.dtype, np.floating):
         raise ValueError(
-            explain(name, expected="floating-point logits", found=logits.dtype, remedy="pass the network's output")
+            explain(name, expected="floating-point numbers", found=logits.dtype, remedy="pass the network's output")
         )
     if np.isnan(logits).any():
         raise ValueError(

@@ -11,7 +11,10 @@ from pipeline.metrics.labels import require_labels, require_mask, validate
 
 @dataclass(frozen=True)
 class VideoCounts:
-    """Segments predicted right, and all segments, per video in the order of `video_ids` (sorted)."""
+    """What is `correct` of a `total`, per video in the order of `video_ids` (sorted).
+
+    Segments predicted right and all segments, int64, or the sum of the scores of its clips, float64, and their number.
+    """
 
     video_ids: tuple[str, ...]
     correct: np.ndarray
@@ -111,17 +114,57 @@ def video_counts(predicted: np.ndarray, truth: np.ndarray, video_ids: Sequence[s
     (('a', 'b'), array([1, 3]), array([2, 4]))
     """
     validate(predicted, truth)
-    if len(video_ids) != len(truth):
+    return per_video((predicted == truth).sum(axis=1), video_ids, most=truth.shape[1])
+
+
+def per_video(values: np.ndarray, video_ids: Sequence[str], *, most: int = 1) -> VideoCounts:
+    """Return the sum of the values of each video's clips, and what it could be at the most.
+
+    Parameters
+    ----------
+    values : np.ndarray, shape (N,), int or float
+        Of each clip, 0 … `most`: a count, or a score such as an F-score of parsing.
+    video_ids : sequence of str, length N
+        The video of each clip; clips that share one are summed.
+    most : int, optional
+        The largest value a clip may have, positive; 1 of a score.
+
+    Returns
+    -------
+    VideoCounts
+        In sorted order of the ids, whatever the order of the clips; `total` is a whole number.
+
+    Raises
+    ------
+    ValueError
+        If the values are no numbers within 0 … `most`, or the ids are not one per clip.
+
+    Examples
+    --------
+    >>> counts = per_video(np.array([0.5, 1.0, 0.25]), ["b", "a", "b"])
+    >>> counts.video_ids, counts.correct, counts.total
+    (('a', 'b'), array([1.  , 0.75]), array([1, 2]))
+    """
+    has_shape = values.ndim == 1 and values.size > 0
+    if not has_shape or not ((values >= 0) & (values <= most)).all():
+        raise ValueError(
+            explain(
+                "values",
+                expected=f"a number from 0 to {most} per clip",
+                found=f"{values.min()} to {values.max()}" if has_shape else f"shape {values.shape}",
+                remedy="pass the counts or scores of single clips, not in percent",
+            )
+        )
+    if len(video_ids) != len(values):
         raise ValueError(
             explain(
                 "video_ids",
-                expected=f"one for each of {len(truth)} clips",
+                expected=f"one for each of {len(values)} clips",
                 found=len(video_ids),
                 remedy="pass the ids in the order of the clips",
             )
         )
     names, video = np.unique(np.asarray(video_ids, dtype=str), return_inverse=True)
-    correct = np.zeros(len(names), dtype=np.int64)
-    np.add.at(correct, video, (predicted == truth).sum(axis=1))
-    total = np.bincount(video) * truth.shape[1]
-    return VideoCounts(video_ids=tuple(names.tolist()), correct=correct, total=total)
+    correct = np.zeros(len(names), dtype=np.float64 if np.issubdtype(values.dtype, np.floating) else np.int64)
+    np.add.at(correct, video, values)
+    return VideoCounts(video_ids=tuple(names.tolist()), correct=correct, total=most * np.bincount(video))

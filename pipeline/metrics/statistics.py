@@ -20,6 +20,10 @@ same cases (Hillis, "A comparison of denominator degrees of freedom methods for 
 Statistics in Medicine 26, 2007): the variances of the three are told apart by a two-way analysis of variance with
 random effects, the degrees of freedom are Satterthwaite's, and the shape of the videos' part stays the bootstrap's.
 ``benchmarks/intervals.py`` counts how often both are right.
+
+Scores. What is resampled is ``100 * sum(correct) / sum(total)`` over videos. A video counts for its segments, of which
+some are right (whole numbers), or for its clips, each with a score in 0 … 1, such as the F-scores of parsing: `correct`
+is then their sum and `total` their number, and the score is the mean over clips.
 """
 
 import math
@@ -34,6 +38,9 @@ from pipeline.core.errors import explain
 
 MAX_DRAWS_AT_ONCE = 2_000_000
 """Resampled videos held in memory together: some 50 MB, however many videos there are."""
+
+UNITS_OF_A_SCORE = 2**30
+"""A score of 1 in units that are added exactly, in any order: runs that are equal differ by 0 and not by a last bit."""
 
 _SHAPES = {1: "(V,), V positive", 2: "(S, V), both positive"}
 
@@ -93,7 +100,7 @@ class Comparison(NamedTuple):
 
 
 def bootstrap_interval(correct: np.ndarray, total: np.ndarray, resampling: Resampling) -> Interval:
-    """Return the percentile bootstrap interval of the segment accuracy, ``100 * sum(correct) / sum(total)``.
+    """Return the percentile bootstrap interval of a score, ``100 * sum(correct) / sum(total)``.
 
     Percentiles rather than BCa: the score is a ratio of sums over hundreds of videos, for which bias and skew are far
     below the interval's width; percentiles never leave 0 … 100, exist where all videos score alike (BCa is NaN
@@ -104,10 +111,10 @@ def bootstrap_interval(correct: np.ndarray, total: np.ndarray, resampling: Resam
 
     Parameters
     ----------
-    correct : np.ndarray, shape (V,), int
-        Segments of each video that are predicted right, 0 … `total`.
+    correct : np.ndarray, shape (V,), int or float
+        Segments of each video that are predicted right, or the sum of its clips' scores, 0 … `total`.
     total : np.ndarray, shape (V,), int
-        All segments of each video, positive; see :func:`pipeline.metrics.localization.video_counts`.
+        All segments, or clips, of each video, positive; see :func:`pipeline.metrics.segments.per_video`.
     resampling : Resampling
 
     Returns
@@ -118,9 +125,10 @@ def bootstrap_interval(correct: np.ndarray, total: np.ndarray, resampling: Resam
     Raises
     ------
     ValueError
-        If the counts are not two equally long rows of whole numbers with 0 <= correct <= total and total > 0.
+        If the counts are not two equally long rows of numbers with 0 <= correct <= total and a whole total > 0.
     """
     _require_counts("correct", correct, total, num_axes=1)
+    total, correct = _in_whole_units(total, correct)
     if len(total) == 1:
         score = float(_accuracy(correct, total))
         return Interval(score, score)
@@ -129,17 +137,17 @@ def bootstrap_interval(correct: np.ndarray, total: np.ndarray, resampling: Resam
 
 
 def seeds_interval(correct: np.ndarray, total: np.ndarray, resampling: Resampling) -> Interval:
-    """Return the interval of the segment accuracy's mean over training seeds, for other videos and other seeds.
+    """Return the interval of a score's mean over training seeds, for other videos and other seeds.
 
     With one seed only the videos vary, nothing is known of other seeds, and the interval is that of
     :func:`bootstrap_interval`. With one video only the seeds vary. The order of the seeds does not matter.
 
     Parameters
     ----------
-    correct : np.ndarray, shape (S, V), int
-        Segments of each video that each seed's network predicts right, 0 … `total`; videos in one order for all.
+    correct : np.ndarray, shape (S, V), int or float
+        What each seed's network gets right of each video, as in :func:`bootstrap_interval`; videos in one order for
+        all.
     total : np.ndarray, shape (V,), int
-        All segments of each video, positive; see :func:`pipeline.metrics.localization.video_counts`.
     resampling : Resampling
 
     Returns
@@ -150,12 +158,13 @@ def seeds_interval(correct: np.ndarray, total: np.ndarray, resampling: Resamplin
     Raises
     ------
     ValueError
-        If the counts are not whole numbers of these shapes with 0 <= correct <= total and total > 0.
+        If the counts are not numbers of these shapes with 0 <= correct <= total and a whole total > 0.
     """
     _require_counts("correct", correct, total, num_axes=2)
     if len(correct) == 1:
         return bootstrap_interval(correct[0], total, resampling)
-    right, whole = _over_seeds(correct), len(correct) * total.astype(np.int64)
+    total, correct = _in_whole_units(total, correct)
+    right, whole = correct.sum(axis=0), len(correct) * total
     deviations = _deviations(right, whole, [correct], total, resampling)
     tail = (1 - resampling.confidence) / 2
     low, high = _accuracy(right, whole) + np.quantile(deviations, [tail, 1 - tail])
@@ -163,7 +172,7 @@ def seeds_interval(correct: np.ndarray, total: np.ndarray, resampling: Resamplin
 
 
 def compare(correct_a: np.ndarray, correct_b: np.ndarray, total: np.ndarray, resampling: Resampling) -> Comparison:
-    """Return how far the mean segment accuracy of method a is above that of method b, for other videos and seeds.
+    """Return how far the mean score of method a is above that of method b, for other videos and seeds.
 
     The methods are paired over videos. Over seeds they are not, even where the numbers are the same: a seed's
     number decides the order of the batches, but means other initial weights in another network, and pairing would
@@ -180,12 +189,11 @@ def compare(correct_a: np.ndarray, correct_b: np.ndarray, total: np.ndarray, res
 
     Parameters
     ----------
-    correct_a : np.ndarray, shape (S_a, V), int
-        Segments of each video that each seed's network predicts right, 0 … `total`.
-    correct_b : np.ndarray, shape (S_b, V), int
+    correct_a : np.ndarray, shape (S_a, V), int or float
+        What each seed's network gets right of each video, as in :func:`bootstrap_interval`.
+    correct_b : np.ndarray, shape (S_b, V), int or float
         The same of the other method: the same videos in the same order, any number of seeds.
     total : np.ndarray, shape (V,), int
-        All segments of each video, positive; see :func:`pipeline.metrics.localization.video_counts`.
     resampling : Resampling
         Of at least 1 / (1 − confidence) − 1 resamples, 19 for 0.95: fewer have no such tail.
 
@@ -197,8 +205,8 @@ def compare(correct_a: np.ndarray, correct_b: np.ndarray, total: np.ndarray, res
     Raises
     ------
     ValueError
-        If the counts are not whole numbers of these shapes with 0 <= correct <= total and total > 0, or there are too
-        few resamples.
+        If the counts are not numbers of these shapes with 0 <= correct <= total and a whole total > 0, or there are
+        too few resamples.
     """
     _require_counts("correct_a", correct_a, total, num_axes=2)
     _require_counts("correct_b", correct_b, total, num_axes=2)
@@ -215,10 +223,10 @@ def compare(correct_a: np.ndarray, correct_b: np.ndarray, total: np.ndarray, res
                 remedy="use 10000",
             )
         )
-    # Whole numbers to the end, so that equal runs differ by 0 and not by a last bit.
+    total, correct_a, correct_b = _in_whole_units(total, correct_a, correct_b)
     num_a, num_b = len(correct_a), len(correct_b)
-    ahead = num_b * _over_seeds(correct_a) - num_a * _over_seeds(correct_b)
-    whole = num_a * num_b * total.astype(np.int64)
+    ahead = num_b * correct_a.sum(axis=0) - num_a * correct_b.sum(axis=0)
+    whole = num_a * num_b * total
     difference = float(_accuracy(ahead, whole))
     if len(total) == 1:
         return Comparison(difference, low=-100.0, high=100.0, p_value=1.0)
@@ -271,7 +279,7 @@ def _deviations(
 ) -> np.ndarray:
     """Return how far ``100 * sum(counts) / sum(whole)`` may lie from what it estimates, (num_resamples,) draws.
 
-    `counts` and `whole`, (V,), are sums over the `runs`, one (S, V) array of correct segments per method.
+    `counts` and `whole`, (V,), are sums over the `runs`, one (S, V) array of what is correct per method.
 
     The variance over the seeds' scores holds that of the cells, and so does the variance over videos: it is taken off
     the latter. A draw is a bootstrap's deviation, scaled to the variance of the videos, plus a normal one of the seeds'
@@ -312,7 +320,7 @@ def _variance_of_seeds(correct: np.ndarray, total: np.ndarray) -> float:
     num_seeds = len(correct)
     if num_seeds == 1:
         return 0.0
-    right = correct.sum(axis=1, dtype=np.int64)
+    right = correct.sum(axis=1)
     return (100.0 / float(total.sum())) ** 2 * float(np.var(right, ddof=1)) / num_seeds
 
 
@@ -356,18 +364,26 @@ def _accuracy(correct: np.ndarray, total: np.ndarray, axis: int = -1) -> np.ndar
     return score
 
 
-def _over_seeds(correct: np.ndarray) -> np.ndarray:
-    right: np.ndarray = correct.sum(axis=0, dtype=np.int64)
-    return right
+def _in_whole_units(total: np.ndarray, *correct: np.ndarray) -> list[np.ndarray]:
+    """Return the counts as int64, where one holds scores all of them in :data:`UNITS_OF_A_SCORE`.
+
+    Units are a power of two: scores that are whole numbers give bit for bit what counts give.
+    """
+    if all(np.issubdtype(counts.dtype, np.integer) for counts in correct):
+        return [counts.astype(np.int64) for counts in (total, *correct)]
+    return [np.rint(counts.astype(np.float64) * UNITS_OF_A_SCORE).astype(np.int64) for counts in (total, *correct)]
 
 
 def _require_counts(name: str, correct: np.ndarray, total: np.ndarray, *, num_axes: int) -> None:
-    for subject, counts, expected in ((name, correct, num_axes), ("total", total, 1)):
-        if counts.ndim != expected or counts.size == 0 or not np.issubdtype(counts.dtype, np.integer):
+    for subject, counts, axes, kind, number in (
+        (name, correct, num_axes, "numbers", (np.integer, np.floating)),
+        ("total", total, 1, "whole numbers", (np.integer,)),
+    ):
+        if counts.ndim != axes or counts.size == 0 or not any(np.issubdtype(counts.dtype, each) for each in number):
             raise ValueError(
                 explain(
                     subject,
-                    expected=f"whole numbers of shape {_SHAPES[expected]}",
+                    expected=f"{kind} of shape {_SHAPES[axes]}",
                     found=f"{counts.dtype} of shape {counts.shape}",
                     remedy="pass one count per video",
                 )
@@ -381,7 +397,7 @@ def _require_counts(name: str, correct: np.ndarray, total: np.ndarray, *, num_ax
                 remedy="pass both counts of the same videos",
             )
         )
-    impossible = (correct < 0) | (correct > total) | (total < 1)
+    impossible = ~((correct >= 0) & (correct <= total) & (total > 0))  # NaN is none of these
     if impossible.any():
         place = tuple(int(number) for number in np.argwhere(impossible)[0])
         video = f"video {place[-1]}"
@@ -390,6 +406,6 @@ def _require_counts(name: str, correct: np.ndarray, total: np.ndarray, *, num_ax
                 video if num_axes == 1 else f"{name} of seed {place[0]}, {video}",
                 expected="0 <= correct <= total and total > 0",
                 found=f"{correct[place]} of {total[place[-1]]}",
-                remedy="count every segment of a video once",
+                remedy="count every segment, or clip, of a video once",
             )
         )

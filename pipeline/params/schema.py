@@ -25,7 +25,7 @@ from pipeline.core.sections import (
 )
 from pipeline.methods.recipe import Recipe, RecipeName
 from pipeline.methods.registry import METHODS, methods_of
-from pipeline.methods.settings import Schedule, ScheduleParams, Supervision, Task
+from pipeline.methods.settings import GateChoice, Schedule, ScheduleParams, Supervision, Task
 
 if TYPE_CHECKING:
     BackboneName = str
@@ -94,6 +94,14 @@ class MotionParams(Section):
     weights_sha256: Sha256 | None
     weights_seed: Seed
 
+    @field_validator("backbone")
+    @classmethod
+    def _motion_is_seen_in_snippets(cls, backbone: str) -> str:
+        if not BACKBONES[backbone].is_of_snippets:
+            of_snippets = " or ".join(name for name, facts in BACKBONES.items() if facts.is_of_snippets)
+            raise ValueError(f"{of_snippets}, which sees all frames of a segment at once")
+        return backbone
+
 
 class VisualParams(Section):
     """The recipe of the visual features; `motion` is a second stream of the same frames, or None."""
@@ -117,6 +125,14 @@ class VisualParams(Section):
         if combine == "stack" and backbone in BACKBONES and BACKBONES[backbone].is_of_snippets:
             raise ValueError(f"'mean' for {backbone}, which sees all frames of a segment at once")
         return combine
+
+    @model_validator(mode="after")
+    def _frames_go_with_motion(self) -> Self:
+        if self.motion is not None and BACKBONES[self.backbone].is_of_snippets:
+            of_frames = " | ".join(name for name, facts in BACKBONES.items() if not facts.is_of_snippets)
+            expected = f"{of_frames} where visual.motion is set, which is the stream of snippets"
+            raise contradiction(("backbone",), expected=expected, found=self.backbone)
+        return self
 
 
 class AudioParams(Section):
@@ -240,7 +256,7 @@ class EvaluateParams(Section):
 class ParsingEvaluateParams(EvaluateParams):
     """The intervals, and which prediction about the clip gates its segments: see :mod:`pipeline.metrics.parsing`."""
 
-    gate: Literal["authors", "global", "own"]
+    gate: GateChoice
 
 
 class ReportParams(Section):

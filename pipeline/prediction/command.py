@@ -14,10 +14,11 @@ from pipeline.core.devices import choose_device
 from pipeline.core.errors import MediaError, ParamsError, PipelineError, explain
 from pipeline.core.files import write_text
 from pipeline.drawing.palette import colours
-from pipeline.prediction.events import VideoPrediction
-from pipeline.prediction.localizing import localize_video
+from pipeline.prediction.contract import GateChoice
+from pipeline.prediction.judging import predict_video
 from pipeline.prediction.network import Model, WeightFiles, load_model, weights_file
-from pipeline.prediction.output import Failure, printable, table_header, table_rows, to_csv, to_json, to_vtt
+from pipeline.prediction.output import RANDOM_REMARK, Failure, printable
+from pipeline.prediction.videos import VideoPrediction
 
 STDOUT = Path("-")
 MAX_STEM_BYTES = 120
@@ -40,7 +41,13 @@ class Targets:
 
 
 def predict_files(
-    videos: Sequence[Path], model: Path, targets: Targets, *, files: WeightFiles, device: str = "auto"
+    videos: Sequence[Path],
+    model: Path,
+    targets: Targets,
+    *,
+    files: WeightFiles,
+    device: str = "auto",
+    gate: GateChoice = "authors",
 ) -> int:
     """Predict the events of videos, print a table and write what is asked for.
 
@@ -57,6 +64,8 @@ def predict_files(
         For weights that the model's recipes know by their hash alone.
     device : str, optional
         ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+    gate : {"authors", "global", "own"}, optional
+        Of parsing: which prediction about a window gates its segments.
 
     Returns
     -------
@@ -66,31 +75,37 @@ def predict_files(
     Raises
     ------
     ParamsError
-        If two outputs would go to one place, or an output would replace a video or weights.
+        If two outputs would go to one place, an output would replace a video or weights, or a gate is chosen for a
+        model that has none.
     PipelineError
         If the model cannot be used.
     """
     stems = output_stems(videos)
     _require_room(
-        [*videos, weights_file(model), *(file for file in (files.visual, files.audio, files.pca) if file)],
+        [
+            *videos,
+            weights_file(model),
+            *(file for file in (files.visual, files.audio, files.pca, files.motion) if file),
+        ],
         stems,
         targets,
     )
-    loaded = load_model(model, files, choose_device(device))
+    loaded = load_model(model, files, choose_device(device), gate)
     for warning in loaded.warnings:
         _warn(warning)
     typer.echo(_describe(loaded), err=not targets.is_table_printed)
     if loaded.notice:
         typer.echo(loaded.notice, err=not targets.is_table_printed)
+    wording = loaded.reading.wording
     if targets.is_table_printed:
-        typer.echo(f"\n{table_header(videos)}")
+        typer.echo(f"\n{wording.table_header(videos)}")
     predictions: list[VideoPrediction] = []
     failures: list[Failure] = []
     try:
         for path, stem in zip(videos, stems, strict=True):
             try:
                 with _progress(path) as report:
-                    prediction = localize_video(loaded, path, report)
+                    prediction = predict_video(loaded, path, report)
             except (PipelineError, MemoryError) as error:
                 _fail(failures, _failure(path, error))
                 continue
@@ -98,7 +113,7 @@ def predict_files(
             for warning in prediction.warnings:
                 _warn(f"{path}: {warning}")
             if targets.is_table_printed:
-                typer.echo("\n".join(table_rows(prediction, videos)))
+                typer.echo("\n".join(wording.table_rows(prediction, videos)))
             for target, write in _writers(prediction, stem, loaded, targets):
                 try:
                     write()
@@ -113,9 +128,10 @@ def _write_files(
     targets: Targets, loaded: Model, predictions: Sequence[VideoPrediction], failures: Sequence[Failure]
 ) -> None:
     """Write what is said of all videos together."""
+    wording = loaded.reading.wording
     texts = {
-        targets.json: to_json(loaded.facts(), loaded.notice, loaded.warnings, predictions, failures),
-        targets.csv: to_csv(predictions, loaded.notice),
+        targets.json: wording.to_json(loaded.facts(), loaded.notice, loaded.warnings, predictions, failures),
+        targets.csv: wording.to_csv(predictions, loaded.notice),
     }
     for target, text in texts.items():
         if target == STDOUT:
@@ -202,22 +218,23 @@ def _writers(
     prediction: VideoPrediction, stem: str, model: Model, targets: Targets
 ) -> Iterator[tuple[Path, Callable[[], None]]]:
     """Yield the files of one video, and what writes each."""
-    of = colours(tuple(model.checkpoint.categories))
-    notes = [_describe(model), *([model.notice] if model.notice else [])]
+    reading, of = model.reading, colours(tuple(model.checkpoint.categories))
+    description = _describe(model)
     if targets.vtt:
         vtt = targets.vtt / f"{stem}.vtt"
-        yield vtt, partial(write_text, vtt, to_vtt(prediction, _describe(model), model.notice))
+        yield vtt, partial(write_text, vtt, reading.wording.to_vtt(prediction, description, model.notice))
     if targets.picture:
-        from pipeline.prediction.picture import save_picture  # matplotlib takes a second to import
-
         png = targets.picture / f"{stem}.png"
-        yield png, partial(save_picture, prediction, png, segments_per_row=model.num_segments, colours=of, notes=notes)
+        notes = [description, *([model.notice] if model.notice else [])]
+        yield (
+            png,
+            partial(
+                reading.save_picture, prediction, png, segments_per_row=model.num_segments, colours=of, notes=notes
+            ),
+        )
     if targets.render:
-        from pipeline.prediction.render import render_video
-
         mp4 = targets.render / f"{stem}.mp4"
-        remark = "random weights" if model.notice else ""
-        yield mp4, partial(render_video, prediction, mp4, colours=of, remark=remark)
+        yield mp4, partial(reading.render, prediction, mp4, colours=of, remark=RANDOM_REMARK if model.notice else "")
 
 
 def _describe(model: Model) -> str:

@@ -17,7 +17,7 @@ from pipeline.core.errors import MediaError
 from pipeline.features.audio.log_mel import continuous_patches, patch_range, segment_patch
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.decoding import Prepared
-from pipeline.features.visual.frames import RESIZES, FrameDecoder
+from pipeline.features.visual.frames import FrameDecoder
 from pipeline.media.container import Timeline, read_frames, read_timeline
 from pipeline.media.segments import (
     MIN_AVAILABLE_SHARE,
@@ -41,7 +41,7 @@ class WindowFrameDecoder:
     Parameters
     ----------
     clip : FrameDecoder
-        The recipe's decoder of clips.
+        The recipe's decoder of clips, of one stream or of two.
     first_window, num_windows : int
         Which windows, fewer where the video ends before. A block of them at a time keeps an hour of frames out of
         memory; each block is decoded from the beginning of the file.
@@ -64,12 +64,12 @@ class WindowFrameDecoder:
         starts = starts[self.first_window : self.first_window + self.num_windows]
         indices = np.concatenate([self._indices(timeline, start) for start in starts])
         wanted = np.unique(indices[indices != NO_FRAME]).tolist()
-        images = np.empty((len(wanted), 3, clip.image_size, clip.image_size), np.uint8)
+        images = np.empty((len(wanted), *clip.frame_shape), np.uint8)
         positions = count()
 
         def keep(image: np.ndarray) -> int:
             position = next(positions)
-            images[position] = RESIZES[clip.resize](image, clip.image_size)
+            images[position] = clip.convert(image)
             return position
 
         position_of = read_frames(path, timeline, wanted, keep)

@@ -1,7 +1,7 @@
 """From trained weights to everything that is needed to use them: the recipes of their features, and the network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,22 @@ from pipeline.core.files import sha256_of_file
 from pipeline.core.fingerprints import fingerprint
 from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.audio.patches import PatchDecoder
-from pipeline.features.recipes import SNIPPET, audio_recipe, visual_feature_shape, visual_recipe
-from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.features.contract import AnyExtractor
+from pipeline.features.decoding import Decoder
+from pipeline.features.recipes import SNIPPET, audio_recipe, visual_layout, visual_recipe
+from pipeline.features.visual.extractor import visual_extractor
 from pipeline.features.visual.frames import FrameDecoder
+from pipeline.features.visual.snippets import SnippetDecoder
+from pipeline.methods.registry import METHODS
 from pipeline.params.schema import AudioParams, DatasetParams, VisualParams
+from pipeline.prediction.contract import GateChoice, Reading
+from pipeline.prediction.decoding import WindowFrameDecoder
+from pipeline.prediction.tasks import reading_class
 from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
 
 RANDOM = "random:"
 FILE = "sha256:"
+MOTION_OPTION = "--motion-weights"
 
 AVE_RELEASE: dict[str, dict[str, Any]] = {
     "visual": {
@@ -44,6 +52,7 @@ class WeightFiles:
     visual: Path | None = None
     audio: Path | None = None
     pca: Path | None = None
+    motion: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,8 @@ class Model:
         Of that file.
     checkpoint : Checkpoint
     network : torch.nn.Module
+    reading : Reading
+        Of the network's answers.
     visual, audio : Extractor
     device : torch.device
     warnings : tuple of str
@@ -77,7 +88,8 @@ class Model:
     sha256: str
     checkpoint: Checkpoint
     network: nn.Module
-    visual: VisualExtractor
+    reading: Reading
+    visual: AnyExtractor
     audio: AudioExtractor
     device: torch.device
     warnings: tuple[str, ...]
@@ -85,8 +97,16 @@ class Model:
     @property
     def frames(self) -> FrameDecoder:
         """The decoder of a clip's frames."""
-        assert isinstance(self.visual.decoder, FrameDecoder)  # snippets have no maps, which load_model refuses
-        return self.visual.decoder
+        decoder = self.visual.decoder
+        frames = decoder.frames if isinstance(decoder, SnippetDecoder) else decoder
+        assert isinstance(frames, FrameDecoder)
+        return frames
+
+    def decoder_of_windows(self, first_window: int, num_windows: int) -> Decoder:
+        """Return the decoder of the visual inputs of some windows, see :class:`.WindowFrameDecoder`."""
+        windows = WindowFrameDecoder(self.frames, first_window, num_windows)
+        decoder = self.visual.decoder
+        return replace(decoder, frames=windows) if isinstance(decoder, SnippetDecoder) else windows
 
     @property
     def patches(self) -> PatchDecoder:
@@ -109,6 +129,7 @@ class Model:
         """Why the predictions say nothing; empty where they may."""
         names = {
             "visual": self.visual.recipe["weights"],
+            "motion": self.visual.recipe.get("motion", {}).get("weights", ""),
             "audio": self.audio.recipe["weights"],
             "PCA of audio": self.audio.recipe.get("pca_weights", ""),
         }
@@ -135,9 +156,11 @@ class Model:
             "num_segments": self.num_segments,
             "segment_seconds": self.segment_seconds,
             "visual_weights": self.visual.recipe["weights"],
+            **({"motion_weights": motion["weights"]} if (motion := self.visual.recipe.get("motion")) else {}),
             "visual_recipe": fingerprint(self.visual.recipe),
             "audio_weights": self.audio.recipe["weights"],
             "audio_recipe": fingerprint(self.audio.recipe),
+            **self.reading.facts,
         }
 
 
@@ -146,7 +169,7 @@ def weights_file(path: Path) -> Path:
     return path / SELECTIONS["val"] if path.is_dir() else path
 
 
-def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
+def load_model(path: Path, files: WeightFiles, device: torch.device, gate: GateChoice = "authors") -> Model:
     """Read trained weights and build the networks of their features.
 
     Parameters
@@ -156,9 +179,13 @@ def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
     files : WeightFiles
         For each recipe that names weights by their hash, that file.
     device : torch.device
+    gate : {"authors", "global", "own"}, optional
+        Of parsing: which prediction about a window gates its segments.
 
     Raises
     ------
+    ParamsError
+        If a gate is chosen for a model whose task has none.
     CheckpointError
         If the weights are missing or damaged, or their features cannot be computed from a video.
     WeightsError
@@ -166,6 +193,7 @@ def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
     """
     path = weights_file(path)
     checkpoint, network = load_checkpoint(path, device)
+    reading = reading_class(checkpoint).of(METHODS[checkpoint.method], gate)
     warnings = [_released_warning(path, checkpoint)] if _is_released(checkpoint) else []
     params = feature_params(path, checkpoint, files)
     return Model(
@@ -173,7 +201,8 @@ def load_model(path: Path, files: WeightFiles, device: torch.device) -> Model:
         sha256=sha256_of_file(path),
         checkpoint=checkpoint,
         network=network,
-        visual=VisualExtractor(params.visual, params.dataset, device),
+        reading=reading,
+        visual=visual_extractor(params.visual, params.dataset, device),
         audio=AudioExtractor(params.audio, params.dataset, device),
         device=device,
         warnings=tuple(warnings),
@@ -193,34 +222,59 @@ def feature_params(path: Path, checkpoint: Checkpoint, files: WeightFiles) -> Fe
     recipes = {"visual": checkpoint.visual_recipe, "audio": checkpoint.audio_recipe}
     if _is_released(checkpoint):
         recipes = {modality: {**recipe, **AVE_RELEASE[modality]} for modality, recipe in recipes.items()}
+    params = params_of_recipes(path, recipes, files)
+    if not _is_released(checkpoint):
+        for modality, made in _recipes(params).items():
+            _require_same(f"{path}, recipe of the {modality} features", recipes[modality], made)
+    layout = visual_layout(params.visual)
+    if unmet := reading_class(checkpoint).unmet(checkpoint.inputs, layout):
+        raise CheckpointError(
+            explain(
+                f"{path}, visual features",
+                expected=f"{unmet}, as the network was trained on",
+                found=f"that {params.visual.backbone} makes features of shape {layout.feature_shape}",
+                remedy="use weights that were trained on extracted features",
+            )
+        )
+    return params
+
+
+def params_of_recipes(path: Path, recipes: Mapping[str, Mapping[str, Any]], files: WeightFiles) -> FeatureParams:
+    """Return the params that recipes of extracted features stand for, of one visual stream or of two.
+
+    Parameters
+    ----------
+    path : Path
+        The file of the weights, for errors.
+    recipes : mapping
+        Of ``visual`` and ``audio``.
+    files : WeightFiles
+
+    Raises
+    ------
+    CheckpointError
+        If another version of the pipeline wrote the recipes.
+    WeightsError
+        As :func:`load_model`; nothing is fetched here.
+    """
     try:
         params = FeatureParams(
             _visual_params(recipes["visual"], files), _audio_params(recipes["audio"], files), _dataset(recipes)
         )
-        shape = visual_feature_shape(params.visual)
-        made = {
-            "visual": visual_recipe(params.visual, params.dataset),
-            "audio": audio_recipe(params.audio, params.dataset),
-        }
+        _recipes(params)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         found = "; ".join(str(error).split("\n")[:3]) if isinstance(error, ValidationError) else repr(error)
         raise CheckpointError(
             explain(path, expected="recipes of features as this version writes them", found=found, remedy="train again")
         ) from error
-    if not _is_released(checkpoint):
-        for modality, recipe in recipes.items():
-            _require_same(f"{path}, recipe of the {modality} features", recipe, made[modality])
-    expected = (checkpoint.inputs["num_positions"], checkpoint.inputs["visual_channels"])
-    if len(shape) != 3 or (shape[0] * shape[1], shape[2]) != expected:
-        raise CheckpointError(
-            explain(
-                f"{path}, visual features",
-                expected="maps of {} positions and {} channels, as the network was trained on".format(*expected),
-                found=f"that {params.visual.backbone} makes features of shape {shape}",
-                remedy="use weights that were trained on extracted features",
-            )
-        )
     return params
+
+
+def _recipes(params: FeatureParams) -> dict[str, dict[str, Any]]:
+    return {
+        "visual": visual_recipe(params.visual, params.dataset),
+        "audio": audio_recipe(params.audio, params.dataset),
+    }
 
 
 def _is_released(checkpoint: Checkpoint) -> bool:
@@ -236,21 +290,32 @@ def _released_warning(path: Path, checkpoint: Checkpoint) -> str:
 
 
 def _visual_params(recipe: Mapping[str, Any], files: WeightFiles) -> VisualParams:
-    weights = _weights(recipe["weights"], files.visual, "--visual-weights")
+    motion = recipe.get("motion")
+    if motion is None:
+        _weights("none", files.motion, MOTION_OPTION)
     return VisualParams.model_validate(
         {
-            "backbone": recipe["backbone"],
-            "weights": weights.name,
-            "weights_sha256": weights.sha256,
-            "weights_seed": weights.seed,
+            **_network_params(recipe, files.visual, "--visual-weights"),
             "sampling": recipe["sampling"],
             "frames_per_segment": recipe["frames_per_segment"],
             "combine": "mean" if recipe["combine"] == SNIPPET else recipe["combine"],
+            "motion": None if motion is None else _network_params(motion, files.motion, MOTION_OPTION),
             "precision": recipe["precision"],
             "storage": recipe["storage"],
             "max_failed_fraction": 1.0,
         }
     )
+
+
+def _network_params(recipe: Mapping[str, Any], file: Path | None, option: str) -> dict[str, Any]:
+    """Return the params of one stream's network."""
+    weights = _weights(recipe["weights"], file, option)
+    return {
+        "backbone": recipe["backbone"],
+        "weights": weights.name,
+        "weights_sha256": weights.sha256,
+        "weights_seed": weights.seed,
+    }
 
 
 def _audio_params(recipe: Mapping[str, Any], files: WeightFiles) -> AudioParams:

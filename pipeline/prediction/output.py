@@ -4,16 +4,17 @@ import csv
 import html
 import io
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from pipeline.prediction.events import VideoPrediction
+from pipeline.prediction.videos import VideoPrediction
 
-SCHEMA = "avel-predictions/1"
-CSV_COLUMNS = ("file", "start_seconds", "end_seconds", "category", "relevance", "notice")
 MAX_NAME_WIDTH = 60
+RANDOM_REMARK = "random weights"
+"""Why a viewer should believe nothing of it; the notice says more where there is room."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,16 @@ class Failure:
     message: str
 
 
+@dataclass(frozen=True)
+class Cue:
+    """A stretch of time with what a player shows: words, and behind them probabilities."""
+
+    start_seconds: float
+    end_seconds: float
+    words: str
+    probabilities: tuple[float, ...]
+
+
 def printable(text: object) -> str:
     r"""Return text of which no character controls a terminal or breaks a line; those are written as escapes.
 
@@ -39,46 +50,94 @@ def printable(text: object) -> str:
     )
 
 
-def table_header(paths: Sequence[Path]) -> str:
-    """Return the line above the table."""
-    return f"{'file':{_name_width(paths)}}  {'start':>9}  {'end':>9}  {'relevance':>9}  category"
+class Wording(ABC):
+    """How the predictions of a task are written as text."""
 
+    schema: ClassVar[str]
+    """Of the JSON document."""
+    subject: ClassVar[str]
+    """What the cues of a WebVTT file are."""
+    csv_columns: ClassVar[tuple[str, ...]]
+    """Those of :meth:`csv_cells`."""
+    table_heading: ClassVar[str]
+    table_nothing: ClassVar[str]
+    """What stands below the heading where there is no event."""
 
-def table_rows(prediction: VideoPrediction, paths: Sequence[Path]) -> list[str]:
-    """Return a line per event, times in seconds; one without times where there is none."""
-    name = f"{printable(prediction.path):{_name_width(paths)}}"
-    rows = [
-        f"{name}  {event.start_seconds:9.2f}  {event.end_seconds:9.2f}  {event.relevance:9.2f}  "
-        f"{printable(event.category)}"
-        for event in prediction.events
-    ]
-    return rows or [f"{name}  {'–':>9}  {'–':>9}  {'–':>9}  no event"]
+    @abstractmethod
+    def table_cells(self, event: Any) -> str:
+        """Return what the table says of an event, behind its times."""
+
+    @abstractmethod
+    def csv_cells(self, event: Any) -> tuple[str, ...]:
+        """Return what the CSV says of an event, between its times and the notice."""
+
+    @abstractmethod
+    def cues(self, prediction: Any) -> list[Cue]:
+        """Return what a player shows, in order of time."""
+
+    def table_header(self, paths: Sequence[Path]) -> str:
+        """Return the line above the table."""
+        return f"{'file':{_name_width(paths)}}  {'start':>9}  {'end':>9}  {self.table_heading}"
+
+    def table_rows(self, prediction: VideoPrediction, paths: Sequence[Path]) -> list[str]:
+        """Return a line per event, times in seconds; one without times where there is none."""
+        name = f"{printable(prediction.path):{_name_width(paths)}}"
+        rows = [
+            f"{name}  {event.start_seconds:9.2f}  {event.end_seconds:9.2f}  {self.table_cells(event)}"
+            for event in prediction.events
+        ]
+        return rows or [f"{name}  {'–':>9}  {'–':>9}  {self.table_nothing}"]
+
+    def to_json(
+        self,
+        facts: dict[str, Any],
+        notice: str,
+        warnings: Sequence[str],
+        predictions: Sequence[VideoPrediction],
+        failures: Sequence[Failure],
+    ) -> str:
+        """Return everything as JSON; characters beyond ASCII are escaped, since a file's name may not be text."""
+        document = {
+            "schema": self.schema,
+            "notice": notice,
+            "model": facts,
+            "warnings": list(warnings),
+            "videos": [_video(prediction) for prediction in predictions],
+            "errors": [
+                {"file": str(failure.path), "reason": failure.reason, "message": failure.message}
+                for failure in failures
+            ],
+        }
+        return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+    def to_csv(self, predictions: Sequence[VideoPrediction], notice: str) -> str:
+        """Return a row per event."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["file", "start_seconds", "end_seconds", *self.csv_columns, "notice"])
+        for prediction in predictions:
+            name = str(prediction.path).encode("utf-8", "backslashreplace").decode()
+            for event in prediction.events:
+                times = round(event.start_seconds, 6), round(event.end_seconds, 6)
+                writer.writerow([name, *times, *self.csv_cells(event), notice])
+        return text.getvalue()
+
+    def to_vtt(self, prediction: VideoPrediction, model: str, notice: str) -> str:
+        """Return the cues as WebVTT; random weights are also said in them, where viewers see it."""
+        notes = [f"{printable(prediction.path.name)}: {self.subject}", model, notice]
+        blocks = ["WEBVTT", "\n".join(["NOTE", *(html.escape(note, quote=False) for note in notes if note)])]
+        for cue in self.cues(prediction):
+            words = html.escape(printable(cue.words), quote=False)
+            remarks = [*(f"{value:.2f}" for value in cue.probabilities), *([RANDOM_REMARK] if notice else [])]
+            blocks.append(
+                f"{_vtt_time(cue.start_seconds)} --> {_vtt_time(cue.end_seconds)}\n{words} ({', '.join(remarks)})"
+            )
+        return "\n\n".join(blocks) + "\n"
 
 
 def _name_width(paths: Sequence[Path]) -> int:
     """Return the width of the column of names; only names that are longer than it stick out."""
     return min(MAX_NAME_WIDTH, max(len(printable(path)) for path in paths))
-
-
-def to_json(
-    facts: dict[str, Any],
-    notice: str,
-    warnings: Sequence[str],
-    predictions: Sequence[VideoPrediction],
-    failures: Sequence[Failure],
-) -> str:
-    """Return everything as JSON; characters beyond ASCII are escaped, since a file's name may not be text."""
-    document = {
-        "schema": SCHEMA,
-        "notice": notice,
-        "model": facts,
-        "warnings": list(warnings),
-        "videos": [_video(prediction) for prediction in predictions],
-        "errors": [
-            {"file": str(failure.path), "reason": failure.reason, "message": failure.message} for failure in failures
-        ],
-    }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def _video(prediction: VideoPrediction) -> dict[str, Any]:
@@ -91,43 +150,13 @@ def _video(prediction: VideoPrediction) -> dict[str, Any]:
     }
 
 
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: round(value, 6) if isinstance(value, float) else value for key, value in values.items()}
-
-
-def to_csv(predictions: Sequence[VideoPrediction], notice: str) -> str:
-    """Return a row per event."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for prediction in predictions:
-        name = str(prediction.path).encode("utf-8", "backslashreplace").decode()
-        for event in prediction.events:
-            writer.writerow(
-                [
-                    name,
-                    round(event.start_seconds, 6),
-                    round(event.end_seconds, 6),
-                    event.category,
-                    f"{event.relevance:.6f}",
-                    notice,
-                ]
-            )
-    return text.getvalue()
-
-
-def to_vtt(prediction: VideoPrediction, model: str, notice: str) -> str:
-    """Return the events as WebVTT, a cue each; random weights are also said in the cues, which viewers see."""
-    notes = [f"{printable(prediction.path.name)}: audio-visual events", model, notice]
-    blocks = ["WEBVTT", "\n".join(["NOTE", *(html.escape(note, quote=False) for note in notes if note)])]
-    for event in prediction.events:
-        category = html.escape(printable(event.category), quote=False)
-        remark = ", random weights" if notice else ""
-        blocks.append(
-            f"{_vtt_time(event.start_seconds)} --> {_vtt_time(event.end_seconds)}\n"
-            f"{category} ({event.relevance:.2f}{remark})"
-        )
-    return "\n\n".join(blocks) + "\n"
+def _rounded(value: Any) -> Any:
+    """Return JSON values with six digits behind the point."""
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [_rounded(each) for each in value]
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _vtt_time(seconds: float) -> str:

@@ -1,29 +1,23 @@
-"""A video again, with what is said about it drawn in: attention on the pictures of events, a bar below, its sound."""
+"""A video again, with what is said about it drawn in by a :class:`pipeline.prediction.screen.Screen`, and its sound."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.error
-import cv2
-import matplotlib
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.core.errors import MediaError, PipelineError
 from pipeline.core.files import atomic_write
-from pipeline.drawing.heat import attention_overlays, blend, enlarge
-from pipeline.drawing.palette import GREY, Colour
-from pipeline.drawing.timelines import TimeAxis
 from pipeline.media.container import Timeline, open_container, read_frames, read_timeline
 from pipeline.media.waveform import read_waveform
-from pipeline.prediction.events import Segment, VideoPrediction
-from pipeline.prediction.output import printable
+from pipeline.prediction.screen import Screen
+from pipeline.prediction.videos import VideoPrediction
 
 TICKS_PER_SECOND = 90_000
 ENCODING: dict[str, object] = {"crf": "20", "preset": "veryfast"}
@@ -32,12 +26,8 @@ COPIED_CODECS = {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}
 AAC_RATES_HZ = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
 AAC_BLOCK = 1024
 
-MIN_WIDTH = 320
-BAR_SHARE, MIN_BAR = 0.15, 48
-INK, ALARM, GROUND = "#f2f3f5", "#ff8a80", "#17181a"
 
-
-def render_video(prediction: VideoPrediction, path: Path, *, colours: Mapping[str, Colour], remark: str = "") -> None:
+def render_video(prediction: VideoPrediction, path: Path, screen_of: Callable[[tuple[int, int]], Screen]) -> None:
     """Write the video with its prediction drawn in, as H.264 in mp4.
 
     Frames keep their times, rotation in the metadata is applied, the first sound stream is copied as it is where mp4
@@ -47,15 +37,13 @@ def render_video(prediction: VideoPrediction, path: Path, *, colours: Mapping[st
     ----------
     prediction : VideoPrediction
     path : Path
-    colours : mapping
-        By category.
-    remark : str, optional
-        Shown all the time.
+    screen_of : callable
+        Returns what draws frames, of their height and width in pixels.
 
     Raises
     ------
     MediaError
-        If the file cannot be read any more or its sound cannot be written.
+        If the file has no pictures, cannot be read any more, or its sound cannot be written.
     """
     timeline = read_timeline(prediction.path)
     # Decoded twice: the frames come without their numbers, so first it is asked which ones will come.
@@ -63,7 +51,7 @@ def render_video(prediction: VideoPrediction, path: Path, *, colours: Mapping[st
     shapes = read_frames(prediction.path, timeline, everything, lambda image: image.shape[:2])
     if not shapes:
         raise MediaError("undecodable", f"{prediction.path.name}: no frame can be decoded any more")
-    screen = _Screen(prediction, shapes[min(shapes)], colours, remark)
+    screen = screen_of(shapes[min(shapes)])
     try:
         with atomic_write(path) as temporary, open_container(prediction.path) as source:
             options: dict[str, object] = {"movflags": "+faststart"}
@@ -77,7 +65,7 @@ def _write(
     prediction: VideoPrediction,
     timeline: Timeline,
     numbers: Iterator[int],
-    screen: "_Screen",
+    screen: Screen,
     source: InputContainer,
     target: OutputContainer,
 ) -> None:
@@ -125,7 +113,9 @@ class _Sound:
 def _sound_packets(
     prediction: VideoPrediction, source: InputContainer, target: OutputContainer
 ) -> Iterator["Packet[AudioStream]"]:
-    """Yield the sound of the file on the clip's clock, in packets of a new stream."""
+    """Yield the sound of the file on the clip's clock, in packets of a new stream; nothing if it has none."""
+    if not source.streams.audio:
+        return iter(())
     stream = source.streams.audio[0]
     if stream.codec_context.codec.canonical_name in COPIED_CODECS:
         return _copied_sound(source, target)
@@ -168,101 +158,3 @@ def _encoded_sound(prediction: VideoPrediction, target: OutputContainer) -> Iter
         frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
         yield from stream.encode(frame)
     yield from stream.encode(None)
-
-
-class _Screen:
-    """Draws frames; the parts that stay for a segment are drawn once.
-
-    Parameters
-    ----------
-    prediction : VideoPrediction
-    shape : tuple of int
-        Height and width of the frames, in pixels.
-    colours : mapping
-    remark : str
-    """
-
-    def __init__(
-        self, prediction: VideoPrediction, shape: tuple[int, int], colours: Mapping[str, Colour], remark: str
-    ) -> None:
-        self._prediction, self._colours, self._remark = prediction, colours, remark
-        scale = max(1, math.ceil(MIN_WIDTH / shape[1]))
-        self._picture_height, self._picture_width = shape[0] * scale, shape[1] * scale
-        bar = max(MIN_BAR, round(BAR_SHARE * min(self._picture_height, self._picture_width)))
-        self.width = self._picture_width + self._picture_width % 2
-        self.height = self._picture_height + bar + (self._picture_height + bar) % 2
-        self._bar_height = self.height - self._picture_height
-        self._font = _font(round(0.36 * self._bar_height))
-        self._small_font = _font(round(0.24 * self._bar_height))
-        self._margin = round(0.16 * self._bar_height)
-        self._strip_top = round(0.62 * self._bar_height)
-        end = max(prediction.segments[-1].end_seconds, prediction.duration_seconds)
-        self._time = TimeAxis(0.0, end, self._margin, self.width - self._margin)
-        self._strip = self._draw_strip()
-        self._drawn = -1
-        self._bar = np.asarray(self._strip)
-        self._overlays = attention_overlays(prediction.attention, prediction.is_event)
-        self._overlay: np.ndarray | None = None
-
-    def draw(self, image: np.ndarray, seconds: float) -> np.ndarray:
-        """Return the screen (height, width, 3) at a time, from a frame (H, W, 3), uint8."""
-        self._prepare(seconds)
-        if image.shape[:2] != (self._picture_height, self._picture_width):
-            image = cv2.resize(image, (self._picture_width, self._picture_height), interpolation=cv2.INTER_LINEAR)
-        if self._overlay is not None:
-            image = blend(image, self._overlay)
-        screen = np.zeros((self.height, self.width, 3), np.uint8)
-        screen[: self._picture_height, : self._picture_width] = image
-        screen[self._picture_height :] = self._bar
-        x = min(round(self._time.x(max(0.0, seconds))), self.width - self._margin - 1)
-        rows = slice(self._picture_height + self._strip_top - 4, self.height - self._margin + 5)
-        screen[rows, max(0, x - 3) : x + 4] = 0
-        screen[rows, x - 1 : x + 2] = 255
-        return screen
-
-    def _prepare(self, seconds: float) -> None:
-        """Draw what depends on the segment."""
-        segments = self._prediction.segments
-        number = min(len(segments) - 1, max(0, int(seconds / segments[0].end_seconds)))
-        if number == self._drawn:
-            return
-        self._drawn, segment = number, segments[number]
-        bar = self._strip.copy()
-        self._draw_label(ImageDraw.Draw(bar), segment)
-        self._bar = np.asarray(bar)
-        overlay = self._overlays[number]
-        self._overlay = None if overlay is None else enlarge(overlay, self._picture_width, self._picture_height)
-
-    def _draw_strip(self) -> Image.Image:
-        """Return the bar with all events of the video and the remark."""
-        bar = Image.new("RGB", (self.width, self._bar_height), GROUND)
-        draw = ImageDraw.Draw(bar)
-        top, bottom = self._strip_top, self._bar_height - self._margin
-        draw.rectangle((self._margin, top, self.width - self._margin, bottom), GREY)
-        for event in self._prediction.events:
-            left, width = self._time.box(event.start_seconds, event.end_seconds)
-            draw.rectangle((left, top, left + max(0, width - 1), bottom), self._colours[event.category].fill)
-        right, middle = self.width - self._margin, self._strip_top // 2
-        draw.text((right, middle), self._remark, ALARM, self._small_font, anchor="rm")
-        return bar
-
-    def _draw_label(self, draw: ImageDraw.ImageDraw, segment: Segment) -> None:
-        middle, size = self._strip_top // 2, self._font.size
-        fill = self._colours[segment.prediction].fill if segment.is_event else GREY
-        box = (self._margin, middle - size // 2, self._margin + size, middle - size // 2 + size)
-        draw.rectangle(box, fill, INK)
-        room = self.width - 3 * self._margin - size - draw.textlength(self._remark, self._small_font)
-        name, number = printable(segment.prediction), "" if segment.relevance is None else f" {segment.relevance:.2f}"
-        if segment.missing:
-            name, number = f"no {' and no '.join(MISSING[modality] for modality in segment.missing)}", ""
-        while len(name) > 1 and draw.textlength(name + number, self._font) > room:
-            name = name.removesuffix("…")[:-1] + "…"
-        ink = INK if segment.is_event else GREY
-        draw.text((box[2] + self._margin // 2, middle), name + number, ink, self._font, anchor="lm")
-
-
-MISSING = {"visual": "picture", "audio": "sound"}
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)

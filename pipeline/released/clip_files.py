@@ -1,20 +1,29 @@
-"""VGGSound-AVEL's form of a release: a file per video and modality, see :mod:`pipeline.store.clip_arrays`.
+"""Releases of a file per video, see :mod:`pipeline.store.clip_arrays`: VGGSound-AVEL's and LLP's.
 
-A clip of fewer segments than T is masked at the end, or its last segment is repeated, as the loader of VGGSound-AVEL's
-authors does: ``dataset.short_clips``.
+==========================  ===========================================================================================
+``visual``, ``audio``       maps (T, H, W, C) or (T, C, H, W), and vectors (T, 128)
+``vggish``                  LLP's sound, (T, 128)
+``res152, r2plus1d_18``     LLP's pictures, (8 T, 2048) and (T, 512); a segment is one vector: eight frames, then motion
+==========================  ===========================================================================================
+
+Files are named by the video; LLP's by the first eleven characters of a clip's name, the id on YouTube. A clip of fewer
+segments than T is masked at the end, or its last segment is repeated, as the loader of VGGSound-AVEL's authors does:
+``dataset.short_clips``.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.core.errors import PipelineError, ShardError, explain
-from pipeline.features.recipes import Modality
+from pipeline.features.recipes import LLP_LAYOUT, Modality
 from pipeline.params.schema import Params
-from pipeline.released.files import Values, channels_last, is_channels_first
+from pipeline.released.files import AUDIO_CHANNELS, Values, channels_last, is_channels_first
 from pipeline.released.release import Release, Released, content_hash, failed_row, usable
 from pipeline.store.clip_arrays import ClipArrays
 from pipeline.store.manifest import VideoFile
@@ -24,31 +33,67 @@ logger = logging.getLogger(__name__)
 NUM_NAMED = 10
 """Of the videos without usable features, in an error."""
 
+NUM_ID_CHARACTERS = 11
+"""Of a video's id on YouTube, with which the name of a clip of LLP begins."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder or archive of a release.
+
+    Parameters
+    ----------
+    name : str
+    row_shape : tuple of int, optional
+        Of one row of an array; where it is not known, the first file tells, and its rows are maps or vectors of VGGish.
+    rows_per_segment : int, optional
+    num_id_characters : int, optional
+        Files may be named by so many of the first characters of a video's id instead of all of them.
+    """
+
+    name: str
+    row_shape: tuple[int, ...] | None = None
+    rows_per_segment: int = 1
+    num_id_characters: int | None = None
+
+
+_NUM_FRAMES, _FRAME_FEATURES = LLP_LAYOUT.appearance_shape
+
+LLP_FOLDERS: dict[Modality, tuple[Folder, ...]] = {
+    "audio": (Folder("vggish", (AUDIO_CHANNELS,), 1, NUM_ID_CHARACTERS),),
+    "visual": (
+        Folder("res152", (_FRAME_FEATURES,), _NUM_FRAMES, NUM_ID_CHARACTERS),
+        Folder("r2plus1d_18", (LLP_LAYOUT.motion_features,), 1, NUM_ID_CHARACTERS),
+    ),
+}
+"""As LLP's download names them, below its folder ``feats``."""
+
 
 class ClipFiles(Release):
-    """A file per video, named by it; all of one shape but for the number of segments."""
+    """A file per video in each folder, all files of a folder of one shape but for the number of segments."""
 
     may_be_damaged = True
 
     def __init__(self, params: Params, modality: Modality, videos: Sequence[VideoFile], raw: Path) -> None:
         super().__init__(params, modality, raw)
-        self._path = self._find(raw / "features" / modality)
-        self._values = Values(self.storage, may_be_negative=True)
-        self._dtypes: set[str] = set()
+        folders = LLP_FOLDERS[modality] if params.dataset.format == "llp" else (Folder(modality),)
         self._num_taken = 0
         self._repeats_last = params.dataset.short_clips == "repeat"
         # A video without a path is a background clip of AVE's features: an addition that may be missing.
         self._needed = frozenset(video.video_id for video in videos if video.path)
+        self._max_failed_fraction = getattr(params, modality).max_failed_fraction
+        self._damaged: dict[str, str] = {}
+        self.missing = {}
         try:
-            self._arrays = self.files.enter_context(ClipArrays(self._path))
-            self.missing = {v.video_id: "no such file" for v in videos if v.video_id not in self._arrays}
-            self._max_failed_fraction = getattr(params, modality).max_failed_fraction
-            self._damaged: dict[str, str] = {}
+            self._parts = [_Part(self, folder, self._find(raw / "features" / folder.name)) for folder in folders]
+            for part in self._parts:
+                why = "no such file" if len(self._parts) == 1 else f"no such file in {part.name}"
+                self.missing |= {v.video_id: why for v in videos if part.file_of(v.video_id) is None}
             self._require_enough()
-            first, features = self._first_array(videos)
-            self._is_channels_first = is_channels_first(features.shape, modality, self._subject(first))
-            self._shape = features.shape[1:]
-            self.feature_shape = self._arranged(features).shape[1:]
+            self._present = [video.video_id for video in videos if video.video_id not in self.missing]
+            for part in self._parts:
+                part.learn_shape(self._present)
+            self.feature_shape = _joined([np.empty((1, *part.feature_shape)) for part in self._parts]).shape[1:]
         except BaseException:
             self.files.close()
             raise
@@ -78,62 +123,55 @@ class ClipFiles(Release):
             share = f"{self._max_failed_fraction:.2%}"
             raise PipelineError(
                 explain(
-                    self._path,
+                    " and ".join(str(part.path) for part in self._parts),
                     expected=f"a file for each of {len(self._needed)} videos, with at most {share} missing or damaged",
                     found=f"none for {len(failed)}: {listed}{more}",
                     remedy=f"put them there, or raise {self.modality}.max_failed_fraction",
                 )
             )
 
-    def _first_array(self, videos: Sequence[VideoFile]) -> tuple[str, np.ndarray]:
-        """Read the first array that can be read, whose shape all others must have."""
-        for video in videos:
-            if video.video_id not in self.missing:
-                try:
-                    return video.video_id, self._arrays.read(video.video_id)
-                except ShardError as error:
-                    damage = error
-        raise damage
-
-    def _subject(self, video_id: str) -> str:
-        return f"{self._path} {video_id}"
-
-    def _arranged(self, features: np.ndarray) -> np.ndarray:
-        return channels_last(features, is_channels_first=self._is_channels_first)
-
     def start(self) -> None:
-        """Nothing: files that are named by their video have no order."""
+        """Say which videos share a file; that files are named by their video leaves no order to be checked."""
+        for part in self._parts:
+            by_file = defaultdict(list)
+            for video_id in self._present:
+                by_file[part.file_of(video_id)].append(video_id)
+            shared = [video_ids for video_ids in by_file.values() if len(video_ids) > 1]
+            if shared:
+                logger.warning(
+                    "import %s: %d files of %s are of several clips each and give them the same features, such as %s",
+                    self.modality,
+                    len(shared),
+                    part.name,
+                    " and ".join(shared[0]),
+                )
 
     def take(self, video_id: str) -> Released:
         """Read the features of a video that is not missing; a damaged file is that video's failure alone."""
         try:
-            features = self._arrays.read(video_id)
+            arrays = [part.read(video_id) for part in self._parts]
         except ShardError as error:
             self._damaged[video_id] = str(error)
             self._require_enough()
             return Released(None, failed_row(video_id, "bad_array", str(error)))
-        if features.shape[1:] != self._shape or not len(features) or features.dtype.kind not in "fiu":
-            raise ShardError(
-                explain(
-                    self._subject(video_id),
-                    expected=f"numbers of shape (T, {', '.join(map(str, self._shape))}), as in the first file",
-                    found=f"{features.shape} {features.dtype}",
-                    remedy="use features of one network",
-                )
-            )
+        segments = [part.segments(video_id, array) for part, array in zip(self._parts, arrays, strict=True)]
         self._num_taken += 1
-        self._dtypes.add(str(features.dtype))
-        num_found, num_segments = len(features), self.num_segments
-        stored = self._values.add(features[:num_segments], self._subject(video_id))
+        num_found, num_segments = min(len(of_part) for of_part in segments), self.num_segments
+        features = _joined(
+            [
+                part.arranged(part.values.add(of_part[: min(num_found, num_segments)], part.subject(video_id)))
+                for part, of_part in zip(self._parts, segments, strict=True)
+            ]
+        )
         valid = np.full(num_segments, self._repeats_last) | (np.arange(num_segments) < num_found)
         detail = ""
         if num_found < num_segments:
-            last = stored[-1] if self._repeats_last else np.zeros_like(stored[-1])
-            stored = np.concatenate([stored, np.stack([last] * (num_segments - num_found))])
+            last = features[-1] if self._repeats_last else np.zeros_like(features[-1])
+            features = np.concatenate([features, np.stack([last] * (num_segments - num_found))])
             detail = f"{num_found} of {num_segments} segments{', the last repeated' * self._repeats_last}"
         elif num_found > num_segments:
             detail = f"the first {num_segments} of {num_found} segments"
-        return usable(video_id, content_hash(features), self._arranged(stored), valid, detail)
+        return usable(video_id, content_hash(*arrays), features, valid, detail)
 
     def finish(self) -> dict[str, Any]:
         """Say what is odd about the files, and return the facts."""
@@ -144,16 +182,107 @@ class ClipFiles(Release):
                 len(self._damaged),
                 next(iter(self._damaged.values())),
             )
-        if self._values.minimum < 0:
-            logger.warning(
-                "import %s: values down to %.4g: these features were not taken after a ReLU, as those of AVE are",
-                self.modality,
-                self._values.minimum,
+        for part in self._parts:
+            if part.values.minimum < 0:
+                logger.warning(
+                    "import %s: %s has values down to %.4g: these features were not taken after a ReLU",
+                    self.modality,
+                    part.name,
+                    part.values.minimum,
+                )
+        return {"files": [part.facts(self._num_taken) for part in self._parts], "row_order": None}
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return features (T, ...): those of the only part as they are, of several flattened, one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+class _Part:
+    """One folder of a release, opened."""
+
+    def __init__(self, release: ClipFiles, folder: Folder, path: Path) -> None:
+        self.name, self.path = folder.name, path
+        self.values = Values(release.storage, may_be_negative=True)
+        self._release, self._folder = release, folder
+        self._arrays = release.files.enter_context(ClipArrays(path))
+        self._dtypes: set[str] = set()
+        self._is_channels_first = False
+
+    def file_of(self, video_id: str) -> str | None:
+        """Return the name of a video's file, without its suffix: its id, or the first characters of it."""
+        names = (video_id, video_id[: self._folder.num_id_characters])
+        return next((name for name in names if name in self._arrays), None)
+
+    def learn_shape(self, video_ids: Sequence[str]) -> None:
+        """Learn the shape of a row, which all arrays have: from the first that can be read, where it is not known."""
+        self._row_shape = self._folder.row_shape
+        if self._row_shape is None:
+            video_id, first = self._first_array(video_ids)
+            self._is_channels_first = is_channels_first(first.shape, self._release.modality, self.subject(video_id))
+            self._row_shape = first.shape[1:]
+        rows = np.empty((self._folder.rows_per_segment, *self._row_shape), np.uint8)
+        self.feature_shape = self.arranged(self._by_segment(rows)).shape[1:]
+
+    def _first_array(self, video_ids: Sequence[str]) -> tuple[str, np.ndarray]:
+        for video_id in video_ids:
+            try:
+                return video_id, self.read(video_id)
+            except ShardError as error:
+                damage = error
+        raise damage
+
+    def subject(self, video_id: str) -> str:
+        """Return what an error calls a video's array."""
+        return f"{self.path} {self.file_of(video_id)}"
+
+    def read(self, video_id: str) -> np.ndarray:
+        """Read the array of a video that is not missing."""
+        name = self.file_of(video_id)
+        assert name is not None
+        return self._arrays.read(name)
+
+    def segments(self, video_id: str, array: np.ndarray) -> np.ndarray:
+        """Return an array's rows by segment, (T, ...), or (T, K, ...) for K rows of each.
+
+        Raises
+        ------
+        ShardError
+            If it has another shape, or holds no numbers.
+        """
+        assert self._row_shape is not None
+        num_rows = self._folder.rows_per_segment
+        has_rows = array.shape[1:] == self._row_shape and len(array) > 0 and len(array) % num_rows == 0
+        if not has_rows or array.dtype.kind not in "fiu":
+            rows = f"{num_rows} T" if num_rows > 1 else "T"
+            origin = "as in the first file" if self._folder.row_shape is None else f"as {self.name} of LLP has"
+            raise ShardError(
+                explain(
+                    self.subject(video_id),
+                    expected=f"numbers of shape ({rows}, {', '.join(map(str, self._row_shape))}), {origin}",
+                    found=f"{array.shape} {array.dtype}",
+                    remedy="use features of one network",
+                )
             )
-        file = {
-            "name": self.name_of(self._path),
-            "shape": [self._num_taken, self.num_segments, *self._shape],
+        self._dtypes.add(str(array.dtype))
+        return self._by_segment(array)
+
+    def _by_segment(self, array: np.ndarray) -> np.ndarray:
+        num_rows = self._folder.rows_per_segment
+        return array.reshape(-1, num_rows, *array.shape[1:]) if num_rows > 1 else array
+
+    def arranged(self, features: np.ndarray) -> np.ndarray:
+        """Return features (T, ...) with the channels last."""
+        return channels_last(features, is_channels_first=self._is_channels_first)
+
+    def facts(self, num_taken: int) -> dict[str, Any]:
+        """Return what ``import.json`` holds of the folder."""
+        assert self._row_shape is not None
+        return {
+            "name": self._release.name_of(self.path),
+            "shape": [num_taken, self._release.num_segments * self._folder.rows_per_segment, *self._row_shape],
             "dtype": ", ".join(sorted(self._dtypes)),
-            **self._values.facts(),
+            **self.values.facts(),
         }
-        return {"files": [file], "row_order": None}

@@ -68,9 +68,12 @@ class Release(ABC):
         return path.relative_to(self.raw).as_posix()
 
 
-def content_hash(features: np.ndarray) -> str:
-    """Return the SHA-256 of the bytes that the file holds for one video."""
-    return hashlib.sha256(np.ascontiguousarray(features).data).hexdigest()
+def content_hash(*arrays: np.ndarray) -> str:
+    """Return the SHA-256 of the bytes that the files hold for one video, one array after the other."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def usable(video_id: str, sha256: str, features: np.ndarray, valid: np.ndarray, detail: str) -> Released:

@@ -3,8 +3,9 @@
 =============================  ====================================================================================
 ``ave``, ``synthetic``         ``{visual,audio}_feature.h5``, rows in the order of ``Annotations.txt``; for background
                                clips ``{visual,audio}_feature_noisy.h5`` (:mod:`pipeline.released.annotated_rows`)
-all                            ``features/{visual,audio}``, a folder of one file per video, or such a folder as a
-                               ``.zip`` (:mod:`pipeline.released.clip_files`); so AVE's maps of a ResNet come
+``llp``                        ``features/{vggish,res152,r2plus1d_18}``, folders of one file per video, or ``.zip``
+                               archives of them (:mod:`pipeline.released.clip_files`)
+all others                     ``features/{visual,audio}``, likewise; so AVE's maps of a ResNet come
 =============================  ====================================================================================
 
 Only what could be checked of a file is believed; ``import.json`` says what was found, and what rounding to the storage

@@ -12,7 +12,7 @@ from statistics import median
 
 from pipeline.core.errors import ShardError, explain
 from pipeline.media.container import REASONS
-from pipeline.store.manifest import Clip
+from pipeline.store.parsing_manifest import AnyClip
 from pipeline.store.shards import LedgerRow
 
 STATUSES = ("ok", "partial", "failed")
@@ -112,7 +112,7 @@ def summarise_ledger(rows: Sequence[LedgerRow], num_segments: int) -> LedgerSumm
     )
 
 
-def count_covered(clips: Iterable[Clip], ledgers: Iterable[Sequence[LedgerRow]]) -> dict[str, dict[str, int]]:
+def count_covered(clips: Iterable[AnyClip], ledgers: Iterable[Sequence[LedgerRow]]) -> dict[str, dict[str, int]]:
     """Return for each split how many clips have usable features in every ledger: ``num_covered``, ``num_clips``."""
     usable = [{row.video_id for row in rows if row.status != "failed"} for rows in ledgers]
     counts: dict[str, dict[str, int]] = {}

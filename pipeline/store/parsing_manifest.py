@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.core.errors import AnnotationError, explain
+from pipeline.core.errors import AnnotationError, explain, shorten
 from pipeline.core.files import write_csv
-from pipeline.store.manifest import VideoFile, load_listing, read_rows, save_listing
+from pipeline.store.manifest import Clip, VideoFile, load_listing, read_rows, save_listing
 
 PARSING_COLUMNS = ("clip_id", "video_id", "path", "tags", "audio_events", "visual_events", "split")
 MODALITIES = ("audio", "visual")
@@ -63,7 +63,7 @@ class ParsedClip:
         Raises
         ------
         AnnotationError
-            If no times are known, or the events are not `num_segments` long.
+            If no times are known, or the events are not `num_segments` long or of none of `categories`.
         """
         if self.audio_events is None or self.visual_events is None:
             raise AnnotationError(
@@ -87,8 +87,21 @@ class ParsedClip:
                             remedy="run `dvc repro prepare`",
                         )
                     )
+                if name not in index:
+                    raise AnnotationError(
+                        explain(
+                            f"clip {self.clip_id}",
+                            expected="categories of the manifest",
+                            found=shorten(name),
+                            remedy="run `dvc repro prepare`",
+                        )
+                    )
                 masks[modality, index[name]] = [character == "1" for character in text]
         return masks
+
+
+AnyClip = Clip | ParsedClip
+"""A clip of either task: both have an id, a video, a path and a split."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The embedded data set: seeded clips in which an object is seen, heard, both or neither, as real mp4 files.
+"""The embedded data sets, one a task: seeded clips in which objects are seen, heard, both or neither, as mp4 files.
 
-Scores on it say whether the pipeline works, nothing about the methods.
+Scores on them say whether the pipeline works, nothing about the methods.
 """

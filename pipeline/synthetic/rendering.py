@@ -1,18 +1,36 @@
-"""The data set as files: every planned clip rendered, and its annotations beside them."""
+"""A data set as files: every planned clip rendered, and its annotations beside them."""
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from pipeline.core.files import atomic_write, write_text
+from pipeline.core.files import atomic_write
 from pipeline.core.processes import begin_worker, num_processors
+from pipeline.synthetic import localization, parsing
 from pipeline.synthetic.encoding import encode_clip
-from pipeline.synthetic.plan import NUM_SEGMENTS, SEGMENT_SECONDS, SPLITS, ClipPlan, plan_clips
+from pipeline.synthetic.plan import NUM_SEGMENTS, SEGMENT_SECONDS, ClipPlan
 from pipeline.synthetic.scene import build_scene, draw_frame, num_frames
 from pipeline.synthetic.sound import synthesize_waveform
+
+
+@dataclass(frozen=True)
+class EmbeddedSet:
+    """What makes the clips of a task, and writes their labels; see the modules of the tasks."""
+
+    plan_clips: Callable[[int, int], tuple[ClipPlan, ...]]
+    write_annotations: Callable[[Path, Sequence[ClipPlan]], None]
+    num_clips: int
+
+
+SETS: Mapping[str, EmbeddedSet] = {
+    "localization": EmbeddedSet(localization.plan_clips, localization.write_annotations, localization.NUM_CLIPS),
+    "parsing": EmbeddedSet(parsing.plan_clips, parsing.write_annotations, parsing.NUM_CLIPS),
+}
+"""By task."""
 
 
 def render_clip(folder: Path, plan: ClipPlan) -> None:
@@ -35,28 +53,29 @@ def render_clip(folder: Path, plan: ClipPlan) -> None:
             temporary.write_bytes(content[: int(media.kept_fraction * len(content))])
 
 
-def render(folder: Path, *, seed: int = 1, num_clips: int = 84, num_workers: int | None = None) -> None:
-    """Render the data set: the same bytes for the same seed, whatever the number of workers.
+def render(
+    folder: Path, task: str, *, seed: int = 1, num_clips: int | None = None, num_workers: int | None = None
+) -> None:
+    """Render the data set of a task: the same bytes for the same seed, whatever the number of workers.
 
     Parameters
     ----------
     folder : Path
-        Gets ``videos/``, ``trainSet.txt``, ``valSet.txt``, ``testSet.txt`` and, last, ``Annotations.txt``.
+        Gets ``videos/`` and then the annotations, in the layout of AVE (localization) or LLP (parsing).
+    task : str
+        One of :data:`SETS`.
     seed, num_clips : int
-        As for :func:`plan_clips`.
+        As for ``plan_clips`` of the task's module; `num_clips` is the embedded data set's own by default.
     num_workers : int, optional
         Processes to render in; by default as many as there are processors, 1 renders in this process.
     """
-    plans = plan_clips(seed, num_clips)
-    num_workers = min(num_workers or num_processors(), num_clips)
+    chosen = SETS[task]
+    plans = chosen.plan_clips(seed, num_clips or chosen.num_clips)
+    num_workers = min(num_workers or num_processors(), len(plans))
     finished = _render_clips(folder, plans, num_workers)
     for _ in tqdm(finished, "render", len(plans), unit="clip", disable=None):
         pass
-    for split in SPLITS:
-        rows = [f"{plan.annotation}\n" for plan in plans if plan.split == split]
-        write_text(folder / f"{split}Set.txt", "".join(rows))
-    rows = [f"{plan.annotation}\n" for plan in sorted(plans, key=lambda plan: (plan.category, plan.video_id))]
-    write_text(folder / "Annotations.txt", "Category&VideoID&Quality&StartTime&EndTime\n" + "".join(rows))
+    chosen.write_annotations(folder, plans)
 
 
 def _render_clips(folder: Path, plans: tuple[ClipPlan, ...], num_workers: int) -> Iterator[ClipPlan]:

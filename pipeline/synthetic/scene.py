@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.synthetic.canvas import box, circle, rotate
 from pipeline.synthetic.painting import CYCLES_PER_SECOND, NUM_PHASES, draw_object
-from pipeline.synthetic.plan import CLUTTER, NUM_SEGMENTS, OBJECT_HEIGHTS, SEGMENT_SECONDS, ClipPlan, MediaFormat
+from pipeline.synthetic.plan import NUM_SEGMENTS, SEGMENT_SECONDS, ClipPlan, Difficulty, MediaFormat, Source
 
 
 @dataclass(frozen=True)
@@ -44,28 +44,31 @@ def build_scene(plan: ClipPlan) -> Scene:
     rng = np.random.default_rng([plan.seed, 0])
     media = plan.media
     margin = 32
-    background = _draw_background(rng, media.width + margin, media.height + margin)
+    background = _draw_background(rng, media.width + margin, media.height + margin, plan.difficulty)
     pan = (float(rng.uniform(0, 1)), float(rng.uniform(0.02, 0.08)), float(rng.uniform(0.3, 1)))
-    shown = [(plan.category, plan.seen)]
-    if plan.distractor is not None and plan.distractor.modality == "seen":
-        shown.append((plan.distractor.category, plan.distractor.mask))
+    shown = [source for source in plan.sources if "1" in source.seen]
     order = rng.permutation(len(shown))
     sprites = tuple(
-        _place_sprite(rng, category, seen, media, int(slot), len(shown))
-        for (category, seen), slot in zip(shown, order, strict=True)
+        _place_sprite(rng, source, plan.difficulty.object_heights, media, int(slot), len(shown))
+        for source, slot in zip(shown, order, strict=True)
     )
     return Scene(background=background, pan=pan, sprites=sprites, media=media)
 
 
 def _place_sprite(
-    rng: np.random.Generator, category: str, seen: str, media: MediaFormat, slot: int, num_slots: int
+    rng: np.random.Generator,
+    source: Source,
+    heights: tuple[float, float],
+    media: MediaFormat,
+    slot: int,
+    num_slots: int,
 ) -> _Sprite:
     """Place an object anywhere in its share of the frame's width, so that two objects hardly overlap."""
     width = media.width / num_slots
-    size = int(min(rng.uniform(*OBJECT_HEIGHTS) * media.height, 1.06 * width))
+    size = int(min(rng.uniform(*heights) * media.height, 1.06 * width))
     first_phase = rng.uniform()
     tint = (rng.uniform(0.85, 1.1) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
-    pictures = np.stack([draw_object(category, size, phase / NUM_PHASES) for phase in range(NUM_PHASES)])
+    pictures = np.stack([draw_object(source.category, size, phase / NUM_PHASES) for phase in range(NUM_PHASES)])
     if rng.random() < 0.5:
         pictures = pictures[:, :, ::-1]
     return _Sprite(
@@ -74,16 +77,16 @@ def _place_sprite(
         left=slot * width + float(rng.uniform(0, 1)) * (width - size),
         top=float(rng.uniform(0, 1)) * (media.height - size),
         drift=(float(rng.uniform(-8, 8)), float(rng.uniform(-8, 8))),
-        cycles_per_second=CYCLES_PER_SECOND[category] * float(rng.uniform(0.8, 1.25)),
+        cycles_per_second=CYCLES_PER_SECOND[source.category] * float(rng.uniform(0.8, 1.25)),
         first_phase=float(first_phase),
-        seen=seen,
+        seen=source.seen,
     )
 
 
-def _draw_background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+def _draw_background(rng: np.random.Generator, width: int, height: int, difficulty: Difficulty) -> np.ndarray:
     """Return a muted picture (height, width, 3), uint8: a gradient or a cloudy texture, with dim shapes on it."""
     x, y = np.meshgrid(np.linspace(0, 1, width, dtype=np.float32), np.linspace(0, 1, height, dtype=np.float32))
-    first, second = _muted_colour(rng), _muted_colour(rng)
+    first, second = _muted_colour(rng, difficulty.background_greys), _muted_colour(rng, difficulty.background_greys)
     kind = rng.choice(["gradient", "horizon", "clouds", "stripes"])
     if kind == "gradient":
         angle = rng.uniform(0, 2 * np.pi)
@@ -98,7 +101,7 @@ def _draw_background(rng: np.random.Generator, width: int, height: int) -> np.nd
         weight = 0.4 + 0.2 * np.tanh(3 * np.sin(2 * np.pi * rng.uniform(3, 9) * (x + slant * y)))
     picture = first + np.clip(weight, 0, 1)[..., None] * (second - first)
     aspect = width / height
-    for _ in range(rng.integers(*CLUTTER)):
+    for _ in range(rng.integers(*difficulty.clutter)):
         radius = rng.uniform(0.04, 0.2)
         shape_x, shape_y = (x - rng.uniform()) * aspect, y - rng.uniform()
         distance = (
@@ -107,15 +110,15 @@ def _draw_background(rng: np.random.Generator, width: int, height: int) -> np.nd
             else box(*rotate(shape_x, shape_y, rng.uniform(0, np.pi)), radius, radius * rng.uniform(0.3, 1), 0.02)
         )
         coverage = np.clip(0.5 - distance * height / rng.uniform(2, 12), 0, 1) * rng.uniform(0.15, 0.5)
-        picture += coverage[..., None] * (_muted_colour(rng) - picture)
+        picture += coverage[..., None] * (_muted_colour(rng, difficulty.background_greys) - picture)
     picture *= 0.9 + 0.2 * _smooth_noise(rng, height, width, (20, 40))[..., None]
     picture *= 1 - 0.25 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)[..., None]
     image: np.ndarray = (np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return image
 
 
-def _muted_colour(rng: np.random.Generator) -> np.ndarray:
-    grey = rng.uniform(0.25, 0.8)
+def _muted_colour(rng: np.random.Generator, greys: tuple[float, float]) -> np.ndarray:
+    grey = rng.uniform(*greys)
     return np.clip(grey + rng.uniform(-0.11, 0.11, 3), 0, 1).astype(np.float32)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pipeline.synthetic.plan import NUM_SEGMENTS, SEGMENT_SECONDS, SOUND_TO_NOISE_DB, ClipPlan
+from pipeline.synthetic.plan import NUM_SEGMENTS, SEGMENT_SECONDS, ClipPlan, Source, find_runs
 
 
 def synthesize_sound(category: str, num_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> np.ndarray:
@@ -134,7 +134,7 @@ def _coloured_noise(
 
 
 def synthesize_waveform(plan: ClipPlan) -> np.ndarray:
-    """Make a clip's sound track: background, the category where it is heard, a heard distractor.
+    """Make a clip's sound track: background, and each source where it is heard.
 
     Returns
     -------
@@ -144,29 +144,25 @@ def synthesize_waveform(plan: ClipPlan) -> np.ndarray:
     rng = np.random.default_rng([plan.seed, 1])
     rate, num_channels = plan.media.sample_rate_hz, plan.media.num_channels
     num_samples = round(NUM_SEGMENTS * SEGMENT_SECONDS * rate)
-    noise_level = 10 ** (-rng.uniform(*SOUND_TO_NOISE_DB) / 20)
+    noise_level = 10 ** (-rng.uniform(*plan.difficulty.sound_to_noise_db) / 20)
     waveform = noise_level * _synthesize_background(rng, num_channels, num_samples, rate)
-    heard = [(plan.category, plan.heard)]
-    if plan.distractor is not None and plan.distractor.modality == "heard":
-        heard.append((plan.distractor.category, plan.distractor.mask))
-    for category, mask in heard:
+    for source in plan.sources:
+        if "1" not in source.heard:
+            continue
         place = rng.uniform(-0.5, 0.5)
         gains = np.array([1.0] if num_channels == 1 else [1 - place, 1 + place], np.float32)
-        waveform += gains[:, None] * _synthesize_stretches(rng, category, mask, num_samples, rate)
+        waveform += gains[:, None] * _synthesize_stretches(rng, source, num_samples, rate)
     waveform = np.tanh(waveform * rng.uniform(0.08, 0.22))
     return waveform[:, : round(plan.media.duration_seconds * rate)].astype(np.float32)
 
 
-def _synthesize_stretches(
-    rng: np.random.Generator, category: str, mask: str, num_samples: int, rate: int
-) -> np.ndarray:
-    """Return the sound of `category` (num_samples,), begun anew in every run of ``1`` in `mask`, faded at its ends."""
+def _synthesize_stretches(rng: np.random.Generator, source: Source, num_samples: int, rate: int) -> np.ndarray:
+    """Return the sound of `source` (num_samples,), begun anew wherever it is heard again, faded at its ends."""
     track = np.zeros(num_samples, np.float32)
-    edges = np.flatnonzero(np.diff([0, *(int(character) for character in mask), 0]))
     state = int(rng.integers(2**32))
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
+    for first, last in find_runs(source.heard):
         start, stop = (round(edge * SEGMENT_SECONDS * rate) for edge in (first, last))
-        sound = synthesize_sound(category, stop - start, rate, np.random.default_rng(state))
+        sound = synthesize_sound(source.category, stop - start, rate, np.random.default_rng(state))
         fade = np.minimum(1, np.arange(1, stop - start + 1, dtype=np.float32) / (0.01 * rate))
         track[start:stop] = sound * fade * fade[::-1]
     return track

@@ -1,60 +1,23 @@
 """The tables as text, before they become Markdown, LaTeX, CSV or HTML.
 
-Two ways of choosing the epoch that is reported, on validation and on test, have columns of their own; a published
-number stands beside the column of the way that its authors chose, or in a note where that is not known, and where the
-row is trained otherwise than they did.
+Two ways of choosing the epoch that is reported, on validation and on test, stand apart; a published number stands
+beside the scores of the way that its authors chose, or in a note where that is not known, and where the row is trained
+otherwise than they did.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.metrics.statistics import Comparison, in_words
+from pipeline.metrics.statistics import in_words
 from pipeline.params.schema import EvaluateParams, Params
 from pipeline.tables.definitions import Definitions, RowDefinition, TableDefinition
+from pipeline.tables.layouts import SIDE_BY_SIDE, Row, lay_out
+from pipeline.tables.metrics import LEADING, METRICS, Metric
 from pipeline.tables.plans import Plan
 from pipeline.tables.published import Differences, Placement, describe, keeps_last, place, show
-from pipeline.tables.reported import LEGEND, PROTOCOLS, SEGMENT_ACCURACY, Protocol, ReportedNumber
-from pipeline.tables.scores import RowScores, Score, compare_rows
-
-NO_VALUE = "–"
-MINUS = "−"
-TITLES: dict[Protocol, str] = {"validation": "Best epoch on validation", "test": "Best epoch on test"}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: the heading it shares with its neighbours, its own, and a text per row; what kind of text."""
-
-    group: str
-    heading: str
-    cells: tuple[str, ...]
-    is_number: bool = True
-    is_score: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for people, and its values for programs.
-
-    Parameters
-    ----------
-    name : str
-        Of its files.
-    title : str
-    columns : tuple of Column
-    sentences : tuple of str
-        How each row compares with the base.
-    notes : tuple of str
-    values : tuple of mapping
-        A row of the CSV each.
-    """
-
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    sentences: tuple[str, ...]
-    notes: tuple[str, ...]
-    values: tuple[Mapping[str, object], ...]
+from pipeline.tables.reported import ReportedNumber, legend
+from pipeline.tables.scores import RowScores, compare_rows
+from pipeline.tables.table import Table
 
 
 @dataclass(frozen=True)
@@ -83,26 +46,15 @@ class Results:
     differences: Mapping[str, Differences]
     params: EvaluateParams
 
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The scores of the task by name."""
+        return METRICS[self.definitions.task]
 
-@dataclass(frozen=True)
-class _Row:
-    """All that is known of one row."""
-
-    definition: RowDefinition
-    label: str
-    scores: RowScores
-    published: Placement
-    comparison: Comparison | None
-
-    def score(self, protocol: Protocol) -> Score | None:
-        return self.scores.validation if protocol == "validation" else self.scores.test
-
-    def difference(self, protocol: Protocol) -> float | None:
-        """Return how far the score is above the published one, in points."""
-        score, number = self.score(protocol), self.published.beside.get(protocol)
-        if score is None or number is None or isinstance(number.value, list):
-            return None
-        return score.mean - number.value
+    @property
+    def leading(self) -> str:
+        """The score that rows are compared by."""
+        return LEADING[self.definitions.task]
 
 
 def build_table(name: str, definition: TableDefinition, results: Results) -> Table | None:
@@ -123,23 +75,28 @@ def build_table(name: str, definition: TableDefinition, results: Results) -> Tab
     labels = {row: _label(definitions.rows[row], definition.shows, results.plans.get(row)) for row in definition.rows}
     base, base_label = scores.get(definition.base), labels[definition.base]
     rows = [
-        _Row(
+        Row(
             definitions.rows[row],
             labels[row],
             scores[row],
             Placement({}) if ablations else _published(row, results),
-            compare_rows(scores[row], base, params) if base is not None and row != definition.base else None,
+            compare_rows(scores[row], base, results.leading, params)
+            if base is not None and row != definition.base
+            else None,
         )
         for row in selected
     ]
-    sentences = [in_words(row.comparison, row.label, base_label) for row in rows if row.comparison]
+    sentences = [_in_words(row, base_label, results) for row in rows if row.comparison]
+    layout = lay_out(rows, results.metrics, params)
     return Table(
         name,
         definition.title,
-        (*_head(rows), *_columns(rows, "validation", params), *_columns(rows, "test", params)),
+        layout.columns,
         tuple(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences),
-        (*_notes(rows, base, base_label), *_settings_of(rows, results)),
-        tuple(_values(row, definition.base, base_label) for row in rows),
+        (*_notes(rows, results.metrics, base, base_label), *_settings_of(rows, results)),
+        tuple(values for row in rows for values in _values(row, definition.base, base_label, results)),
+        layout.headings,
+        layout.details,
     )
 
 
@@ -156,55 +113,26 @@ def _label(row: RowDefinition, shows: str | None, plan: Plan | None) -> str:
     return f"{row.label}, {setting} {show(plan.values[shows])}"
 
 
-def _head(rows: Sequence[_Row]) -> list[Column]:
-    seeds, clips = [], []
-    for row in rows:
-        finished, expected = row.scores.finished, len(row.scores.records)
-        seeds.append(str(expected) if len(finished) == expected else f"{len(finished)} of {expected}")
-        clips.append(f"{finished[0].num_clips} of {finished[0].num_clips_expected}" if finished else NO_VALUE)
-    labels = tuple(row.label for row in rows)
-    return [
-        Column("", "", labels, is_number=False),
-        Column("", "Seeds", tuple(seeds)),
-        Column("", "Clips", tuple(clips)),
-    ]
+def _in_words(row: Row, base_label: str, results: Results) -> str:
+    """Return how a row compares with the base, and by which score if there are several; empty without a comparison."""
+    if row.comparison is None:
+        return ""
+    words = in_words(row.comparison, row.label, base_label)
+    return words if len(results.metrics) == 1 else f"{words}, in {results.metrics[results.leading].in_words}"
 
 
-def _columns(rows: Sequence[_Row], protocol: Protocol, params: EvaluateParams) -> list[Column]:
-    group = TITLES[protocol]
-    scores = [row.score(protocol) for row in rows]
-    columns = [
-        Column(group, "Accuracy, %", tuple(_accuracy(score) for score in scores), is_score=True),
-        Column(group, f"{100 * params.confidence:g} % interval", tuple(_interval(score) for score in scores)),
-    ]
-    if any(protocol in row.published.beside for row in rows):
-        published = (row.published.beside.get(protocol) for row in rows)
-        differences = (row.difference(protocol) for row in rows)
-        columns += [
-            Column(group, "Published", tuple(NO_VALUE if number is None else number.text for number in published)),
-            Column(group, "Difference", tuple(_signed(difference) for difference in differences)),
-        ]
-    return columns
+def _numbers_apart(row: Row, metrics: Mapping[str, Metric]) -> list[str]:
+    """Return the published numbers that stand beside no score of a row, with the reason, a sentence each reason."""
+    if len(metrics) == 1:
+        return [f"{row.label}: published {number.text}, {reason}." for number, reason in row.published.apart]
+    numbers: dict[str, list[str]] = {}
+    for number, reason in row.published.apart:
+        numbers.setdefault(reason, []).append(f"{metrics[number.metric].in_words} {number.text}")
+    return [f"{row.label}: published {', '.join(listed)}; {reason}." for reason, listed in numbers.items()]
 
 
-def _accuracy(score: Score | None) -> str:
-    if score is None:
-        return "no score"
-    return f"{score.mean:.1f}" if score.deviation is None else f"{score.mean:.1f} ± {score.deviation:.1f}"
-
-
-def _interval(score: Score | None) -> str:
-    return NO_VALUE if score is None else f"{score.interval.low:.1f}–{score.interval.high:.1f}"
-
-
-def _signed(value: float | None) -> str:
-    return NO_VALUE if value is None else f"{value:+z.1f}".replace("-", MINUS)
-
-
-def _notes(rows: Sequence[_Row], base: RowScores | None, base_label: str) -> list[str]:
-    notes = []
-    for row in rows:
-        notes += [f"{row.label}: published {number.text}, {reason}." for number, reason in row.published.apart]
+def _notes(rows: Sequence[Row], metrics: Mapping[str, Metric], base: RowScores | None, base_label: str) -> list[str]:
+    notes = [note for row in rows for note in _numbers_apart(row, metrics)]
     notes += [
         f"{row.label}: the last validated epoch stands in place of the best on validation, as its authors have it."
         for row in rows
@@ -225,98 +153,74 @@ def _notes(rows: Sequence[_Row], base: RowScores | None, base_label: str) -> lis
     return [*notes, *legend(number for numbers in shown for number in numbers)]
 
 
-def _settings_of(rows: Sequence[_Row], results: Results) -> list[str]:
+def _settings_of(rows: Sequence[Row], results: Results) -> list[str]:
     names = dict.fromkeys(results.definitions.row_of_method(row.definition) for row in rows)
     differences, methods = results.differences, results.definitions.methods
     return [describe(methods[name], differences[name]) for name in names if name in differences]
 
 
-def legend(numbers: Iterable[ReportedNumber]) -> list[str]:
-    """Return what the marks of these reported numbers mean."""
-    marks = {mark for number in numbers for mark in number.marks}
-    return [f"{mark} {meaning}." for mark, meaning in LEGEND.items() if mark in marks]
-
-
-def _values(row: _Row, base: str, base_label: str) -> dict[str, object]:
+def _values(row: Row, base: str, base_label: str, results: Results) -> list[dict[str, object]]:
+    """Return the rows of the CSV about one row: one of each score, which is named where there are several."""
     finished = row.scores.finished
-    values: dict[str, object] = {
+    head: dict[str, object] = {
         "row": row.scores.row,
         "label": row.label,
         "method": row.definition.method,
         "supervision": row.definition.supervision,
+    }
+    of_clips: dict[str, object] = {
         "num_seeds": len(finished),
         "num_seeds_expected": len(row.scores.records),
         "num_clips": finished[0].num_clips if finished else "",
         "num_clips_expected": finished[0].num_clips_expected if finished else "",
     }
-    for protocol in TITLES:
-        score, number = row.score(protocol), row.published.beside.get(protocol)
+    without_score = "; ".join(f"seed {hole.seed}: {hole.reason}" for hole in row.scores.holes)
+    return [
+        {
+            **head,
+            **({"metric": metric} if len(results.metrics) > 1 else {}),
+            **of_clips,
+            **_scores(row, metric),
+            **_compared(row if metric == results.leading else None, base, base_label, results),
+            "without_score": without_score,
+        }
+        for metric in results.metrics
+    ]
+
+
+def _scores(row: Row, metric: str) -> dict[str, str]:
+    """Return a score with either choice of the epoch, and what is published of it."""
+    values: dict[str, str] = {}
+    for protocol in SIDE_BY_SIDE:
+        score, number = row.score(protocol, metric), row.number(protocol, metric)
         columns = {
             "mean": score.mean if score else None,
             "sd": score.deviation if score else None,
             "low": score.interval.low if score else None,
             "high": score.interval.high if score else None,
-            "difference": row.difference(protocol),
+            "difference": row.difference(protocol, metric),
         }
         values |= {f"{protocol}_selected_{key}": _plain(value) for key, value in columns.items()}
         values[f"{protocol}_selected_published"] = number.text if number else ""
         values[f"{protocol}_selected_provenance"] = number.provenance if number else ""
-    comparison = row.comparison
+    return values
+
+
+def _compared(row: Row | None, base: str, base_label: str, results: Results) -> dict[str, str]:
+    """Return how a row compares with the base; empty texts where it is not compared, or of None."""
+    comparison = row.comparison if row else None
     return {
-        **values,
         "compared_with": base if comparison else "",
         **{
             f"compared_{key}": _plain(getattr(comparison, key, None))
             for key in ("difference", "low", "high", "p_value")
         },
-        "in_words": in_words(comparison, row.label, base_label) if comparison else "",
-        "without_score": "; ".join(f"seed {hole.seed}: {hole.reason}" for hole in row.scores.holes),
+        "in_words": _in_words(row, base_label, results) if row else "",
     }
 
 
 def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:z.4f}"
-
-
-def build_reported(name: str, title: str, numbers: Sequence[ReportedNumber]) -> Table:
-    """Return a table of what others reported, as it is in ``reported.yaml``."""
-    fields: dict[str, list[str]] = {
-        "Method": [number.method for number in numbers],
-        "Data set": [number.dataset for number in numbers],
-        "Setting": [_setting(number) for number in numbers],
-        "%": [number.text for number in numbers],
-        "Epoch": [PROTOCOLS[number.protocol] for number in numbers],
-        "Features": [number.features or NO_VALUE for number in numbers],
-        "Provenance": [number.provenance for number in numbers],
-        "Source": ["; ".join(filter(None, (number.source, number.note))) for number in numbers],
-    }
-    values = tuple(
-        {
-            "method": number.method,
-            "dataset": number.dataset,
-            "metric": number.metric,
-            "supervision": number.supervision or "",
-            "percent": number.text,
-            "protocol": number.protocol,
-            "features": number.features or "",
-            "provenance": number.provenance,
-            "confidence": number.confidence or "",
-            "source": number.source,
-            "note": number.note or "",
-        }
-        for number in numbers
-    )
-    columns = tuple(
-        Column("", heading, tuple(cells), is_number=heading == "%", is_score=heading == "%")
-        for heading, cells in fields.items()
-    )
-    notes = (f"Percent; {SEGMENT_ACCURACY} where no other score is named.", *legend(numbers))
-    return Table(name, title, columns, (), notes, values)
-
-
-def _setting(number: ReportedNumber) -> str:
-    metric = None if number.metric == SEGMENT_ACCURACY else number.metric
-    return ", ".join(filter(None, (metric, number.supervision))) or NO_VALUE
 
 
 def describe_caveats(params: Params, scores: Mapping[str, RowScores]) -> list[str]:

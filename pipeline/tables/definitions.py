@@ -3,6 +3,9 @@
 The rows of methods are there without being listed: ``<method>_<supervision>``, such as ``psp_full``, with the authors'
 recipe, and ``<method>_<supervision>_common`` with the common one where that is another. Every other row is an ablation:
 a method with some of its settings replaced.
+
+One file has the rows of both tasks. A row is of its method's task, a table of its base's; the file is validated as a
+whole, and a run knows those of its own task, ``dataset.task``.
 """
 
 from collections.abc import Mapping
@@ -17,10 +20,11 @@ from pipeline.core.errors import ParamsError, explain
 from pipeline.core.sections import RowName, Section, flatten, load_section
 from pipeline.methods.recipe import RecipeName
 from pipeline.methods.registry import METHODS, methods_of
-from pipeline.methods.settings import Schedule, Supervision
+from pipeline.methods.settings import Schedule, Supervision, Task
 from pipeline.params.overriding import override
-from pipeline.params.schema import Params, TablesParams
+from pipeline.params.schema import Params, ParsingEvaluateParams, TablesParams
 
+_TASKS: tuple[Task, ...] = get_args(Task)
 _SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
 
 
@@ -39,6 +43,11 @@ class RowDefinition(Section):
     changes: dict[str, Any]
 
     @property
+    def task(self) -> Task:
+        """The task of its method."""
+        return METHODS[self.method].task
+
+    @property
     def block(self) -> str:
         """The key under which the method's settings stand."""
         return f"train.{self.method}.{self.supervision}"
@@ -55,12 +64,13 @@ class RowDefinition(Section):
 
     @property
     def shared_keys(self) -> list[str]:
-        """The keys outside of the two blocks that its training reads, but for how the machine is used."""
+        """The keys outside of the two blocks that its training or its scores depend on."""
         of_weak = ["train.weak.background_clips"] if self.supervision == "weak" else []
-        return ["train.recipe", "train.initialisation", "train.precision", *of_weak]
+        of_parsing = ["evaluate.gate"] if self.task == "parsing" else []
+        return ["train.recipe", "train.initialisation", "train.precision", *of_weak, *of_parsing]
 
     def reads(self, key: str) -> bool:
-        """Tell whether its training reads a key: one of its schedule's in the block of the recipe alone."""
+        """Tell whether a run of it reads a key: one of its schedule's in the block of the recipe alone."""
         place, _, name = key.rpartition(".")
         if name in Schedule.model_fields and place in (self.block, self.schedule_block):
             return place == self.schedule_block
@@ -80,20 +90,21 @@ class TableDefinition(_Table):
     table `of_methods` has every row of a supervision's methods.
     """
 
-    rows: Annotated[list[RowName], Field(min_length=1)]
+    rows: list[RowName]
     of_methods: bool = False
 
 
 class _TableEntry(_Table):
-    """A table as the file has it; a supervision in the place of `rows` stands for every method's rows of it."""
+    """A table as the file has it; a supervision in the place of `rows` stands for every method of the base's task."""
 
     rows: Annotated[list[RowName], Field(min_length=1)] | Supervision
 
-    def expanded(self) -> TableDefinition:
-        """Return the table with all of its rows, the base last where they are not listed."""
+    def expanded(self, known: Mapping[str, RowDefinition]) -> TableDefinition:
+        """Return the table with all of its rows, the base last where they are not listed; none if it is not known."""
         rows, of_methods = self.rows, isinstance(self.rows, str)
         if isinstance(rows, str):
-            rows = sorted(_rows_of_methods(rows), key=lambda name: name == self.base)
+            of_task = _rows_of_methods(known[self.base].task, rows) if self.base in known else {}
+            rows = sorted(of_task, key=lambda name: name == self.base)
         return TableDefinition(title=self.title, base=self.base, shows=self.shows, rows=rows, of_methods=of_methods)
 
 
@@ -104,18 +115,23 @@ class _RowsFile(Section):
 
 @dataclass(frozen=True)
 class Definitions:
-    """All rows and tables by name.
+    """All rows and tables of a task by name.
 
     Parameters
     ----------
+    task : {"localization", "parsing"}
     methods, ablations : mapping of str to RowDefinition
     tables : mapping of str to TableDefinition
         In the order of the page.
+    elsewhere : mapping of str to str
+        The tasks of the rows that are of another.
     """
 
+    task: Task
     methods: Mapping[str, RowDefinition]
     ablations: Mapping[str, RowDefinition]
     tables: Mapping[str, TableDefinition]
+    elsewhere: Mapping[str, Task]
 
     @property
     def rows(self) -> dict[str, RowDefinition]:
@@ -133,10 +149,10 @@ class Definitions:
         return common if row.recipe == "common" and common in self.methods else name
 
 
-def _rows_of_methods(supervision: Supervision) -> dict[str, RowDefinition]:
-    """Return the rows of every method that has this supervision, those with the common recipe behind the authors'."""
+def _rows_of_methods(task: Task, supervision: Supervision) -> dict[str, RowDefinition]:
+    """Return the rows of a task's methods under a supervision, those with the common recipe behind the authors'."""
     rows = {}
-    for name, method in methods_of("localization").items():
+    for name, method in methods_of(task).items():
         if supervision not in method.supervisions:
             continue
         row = RowDefinition(method=name, supervision=supervision, label=method.label, changes={})
@@ -147,30 +163,27 @@ def _rows_of_methods(supervision: Supervision) -> dict[str, RowDefinition]:
     return rows
 
 
-def load_definitions(path: Path) -> Definitions:
-    """Read ``rows.yaml``.
+def load_definitions(path: Path, task: Task) -> Definitions:
+    """Read ``rows.yaml``, and return what is of a task.
 
     Raises
     ------
     ParamsError
-        If a key is faulty, a table names a row that does not exist, or an ablation is in no table.
+        If a key is faulty, a table names a row that does not exist or is not of its base's task, or an ablation is in
+        no table, of whatever task.
     """
     content = load_section(path, _RowsFile)
-    methods = {name: row for supervision in _SUPERVISIONS for name, row in _rows_of_methods(supervision).items()}
+    methods = {
+        name: row
+        for each in _TASKS
+        for supervision in _SUPERVISIONS
+        for name, row in _rows_of_methods(each, supervision).items()
+    }
+    rows = {**methods, **content.ablations}
+    tables = {name: table.expanded(rows) for name, table in content.tables.items()}
     faults = [f"{name} is a method's own row" for name in content.ablations if name in methods]
-    known = {*methods, *content.ablations}
-    tables = {name: table.expanded() for name, table in content.tables.items()}
     for name, table in tables.items():
-        faults += [f"table {name}: no row is called {row}" for row in table.rows if row not in known]
-        if table.base not in table.rows:
-            faults.append(f"table {name}: its base {table.base} is not among its rows")
-        if table.shows is not None:
-            rows = {**methods, **content.ablations}
-            faults += [
-                f"table {name}: {row} has no {table.shows}"
-                for row in table.rows
-                if row in rows and not rows[row].reads(table.shows)
-            ]
+        faults += [f"table {name}: {fault}" for fault in _faults_of(table, rows)]
     shown = {row for table in tables.values() for row in table.rows}
     faults += [f"{name} is in no table" for name in content.ablations if name not in shown]
     if faults:
@@ -182,7 +195,27 @@ def load_definitions(path: Path) -> Definitions:
                 remedy="see docs/tables.md",
             )
         )
-    return Definitions(methods, content.ablations, tables)
+    return Definitions(
+        task,
+        {name: row for name, row in methods.items() if row.task == task},
+        {name: row for name, row in content.ablations.items() if row.task == task},
+        {name: table for name, table in tables.items() if rows[table.base].task == task},
+        {name: row.task for name, row in rows.items() if row.task != task},
+    )
+
+
+def _faults_of(table: TableDefinition, rows: Mapping[str, RowDefinition]) -> list[str]:
+    """Return what is wrong with a table, given the rows of all tasks."""
+    faults = [f"no row is called {name}" for name in table.rows if name not in rows]
+    if table.base not in table.rows:
+        faults.append(f"its base {table.base} is not among its rows")
+    known = {name: rows[name] for name in table.rows if name in rows}
+    if table.base in known:
+        task = known[table.base].task
+        faults += [f"{name} is of {row.task}, its base of {task}" for name, row in known.items() if row.task != task]
+    if table.shows is not None:
+        faults += [f"{name} has no {table.shows}" for name, row in known.items() if not row.reads(table.shows)]
+    return faults
 
 
 def select_rows(definitions: Definitions, selection: TablesParams) -> list[str]:
@@ -191,9 +224,21 @@ def select_rows(definitions: Definitions, selection: TablesParams) -> list[str]:
     Raises
     ------
     ParamsError
-        If a row does not exist.
+        If a row does not exist, or is of another task.
     """
     rows = definitions.rows
+    elsewhere = [
+        f"{name} (of {definitions.elsewhere[name]})" for name in selection.rows if name in definitions.elsewhere
+    ]
+    if elsewhere:
+        raise ParamsError(
+            explain(
+                "tables.rows",
+                expected=f"rows of {definitions.task}, as dataset.task is",
+                found=", ".join(elsewhere),
+                remedy="take them out, or use a data set of their task",
+            )
+        )
     unknown = [name for name in selection.rows if name not in rows]
     if unknown:
         near = dict.fromkeys(match for name in unknown for match in get_close_matches(name, rows))
@@ -241,6 +286,7 @@ def resolve_row(params: Params, name: str, row: RowDefinition, num_epochs: int |
         "train.method": row.method,
         "train.supervision": row.supervision,
         "train.recipe": row.recipe,
+        **({"evaluate.gate": "authors"} if row.task == "parsing" else {}),
     }
     if num_epochs is not None:
         changes[f"{row.schedule_block}.num_epochs"] = num_epochs
@@ -248,7 +294,7 @@ def resolve_row(params: Params, name: str, row: RowDefinition, num_epochs: int |
 
 
 def values_of(params: Params) -> dict[str, Any]:
-    """Return every value that the result of a training depends on, but for the seed, by its dotted key."""
+    """Return every value that the scores of a training depend on, but for the seed, by its dotted key."""
     train = params.train
     settings = train.settings.model_dump()
     schedule = {name: settings.pop(name) for name in Schedule.model_fields}
@@ -262,4 +308,5 @@ def values_of(params: Params) -> dict[str, Any]:
         **weak,
         **flatten(settings, f"train.{train.method}.{train.supervision}."),
         **flatten(schedule, f"train.{train.schedule_block}."),
+        **({"evaluate.gate": params.evaluate.gate} if isinstance(params.evaluate, ParsingEvaluateParams) else {}),
     }

@@ -25,13 +25,13 @@ class Placement:
 
     Parameters
     ----------
-    beside : mapping of str to ReportedNumber
-        By the choice of the epoch, ``validation`` or ``test``, in whose columns they stand.
+    beside : mapping of (str, str) to ReportedNumber
+        By the choice of the epoch, ``validation`` or ``test``, with whose scores they stand, and the score.
     apart : sequence of (ReportedNumber, str)
         Those in no column, with the reason.
     """
 
-    beside: Mapping[Protocol, ReportedNumber]
+    beside: Mapping[tuple[Protocol, str], ReportedNumber]
     apart: Sequence[tuple[ReportedNumber, str]] = ()
 
 
@@ -54,7 +54,7 @@ def place(numbers: Iterable[ReportedNumber], row: RowDefinition, differences: Di
         The settings in which it is not trained as published.
     """
     others = [name for name in differences if name not in EXCEPTED]
-    beside: dict[Protocol, ReportedNumber] = {}
+    beside: dict[tuple[Protocol, str], ReportedNumber] = {}
     apart = []
     for number in numbers:
         column: Protocol = "validation" if number.protocol == "last" and keeps_last(row) else number.protocol
@@ -63,7 +63,7 @@ def place(numbers: Iterable[ReportedNumber], row: RowDefinition, differences: Di
         elif others:
             apart.append((number, f"not beside it: trained with other settings ({', '.join(others)})"))
         elif column in ("validation", "test"):
-            beside[column] = number
+            beside[column, number.metric] = number
         else:
             apart.append((number, f"epoch {PROTOCOLS[column]}; it stands in neither column"))
     return Placement(beside, apart)

@@ -5,21 +5,18 @@ from pathlib import Path
 
 from pipeline.core.files import write_csv, write_text
 from pipeline.params.schema import Params
-from pipeline.tables.building import (
-    Results,
-    Table,
-    build_reported,
-    build_table,
-    describe_caveats,
-)
+from pipeline.tables.building import Results, build_table, describe_caveats
 from pipeline.tables.definitions import Definitions, select_rows
 from pipeline.tables.formats.latex import to_latex
 from pipeline.tables.formats.markdown import to_markdown
 from pipeline.tables.formats.page import to_page
+from pipeline.tables.listing import build_reported
+from pipeline.tables.metrics import EXPLANATIONS, METRICS
 from pipeline.tables.plans import Plan
 from pipeline.tables.published import comparable, find_differences
 from pipeline.tables.reported import ReportedNumber
 from pipeline.tables.scores import RowScores, score_row
+from pipeline.tables.table import Table
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -39,6 +36,7 @@ def render_tables(
     ----------
     params : Params
     definitions : Definitions
+        Of the task of `params`.
     plans : mapping of str to Plan
     reported : sequence of ReportedNumber
     runs : Path
@@ -51,7 +49,8 @@ def render_tables(
         If a record is damaged, or rows were scored on different videos.
     """
     rows = select_rows(definitions, params.tables)
-    scores = {row: score_row(row, runs, params.tables.seeds, params.evaluate) for row in rows}
+    metrics = METRICS[definitions.task]
+    scores = {row: score_row(row, runs, params.tables.seeds, metrics, params.evaluate) for row in rows}
     differences = find_differences(plans, definitions, [definitions.rows[row] for row in rows])
     results = Results(definitions, plans, scores, comparable(reported, params), differences, params.evaluate)
     caveats = describe_caveats(params, scores)
@@ -69,7 +68,8 @@ def render_tables(
         _write(table, [], output)
     title = f"Tables on {params.dataset.name}"
     retry = retry_command(definitions, list(scores.values()))
-    write_text(output / "index.html", to_page(title, caveats, retry, [*tables, *others]))
+    page = to_page(title, caveats, retry, [*tables, *others], EXPLANATIONS[definitions.task])
+    write_text(output / "index.html", page)
 
 
 def retry_command(definitions: Definitions, scores: Sequence[RowScores]) -> str:

@@ -1,4 +1,4 @@
-"""Train one row with one seed, as the train stage would, and count per video what it gets right."""
+"""Train one row with one seed, as the train stage would, and score each video."""
 
 import logging
 from pathlib import Path
@@ -9,8 +9,9 @@ import torch
 from pipeline.core.devices import choose_device
 from pipeline.core.errors import PipelineError, TrainingError
 from pipeline.evaluation.scoring import load_selected, score
+from pipeline.methods.registry import METHODS
 from pipeline.params.overriding import override
-from pipeline.params.schema import Params
+from pipeline.params.schema import Params, ParsingEvaluateParams
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import Counts, Record, failed, write_record
 from pipeline.training.dataset import Dataset, load_dataset
@@ -48,7 +49,7 @@ def run_row(params: Params, plan: Plan, seed: int, prepared: Path, features: Pat
     try:
         with TemporaryDirectory() as weights:
             train(params.train, dataset, Path(weights), device)
-            record, counts = _score(plan.row, seed, Path(weights), dataset, device)
+            record, counts = _score(plan.row, params, Path(weights), dataset, device)
     except (PipelineError, OSError) as error:
         if not isinstance(error, TrainingError):
             raise
@@ -61,25 +62,46 @@ def run_row(params: Params, plan: Plan, seed: int, prepared: Path, features: Pat
         logger.warning("row %s, seed %d has no score: %s", plan.row, seed, record.reason)
 
 
-def _score(row: str, seed: int, weights: Path, dataset: Dataset, device: torch.device) -> tuple[Record, Counts]:
-    """Score the weights on the test split: those selected on validation, and those selected on test."""
-    best, best_on_test = score(load_selected(weights, dataset, device), dataset.test, dataset, device)
-    for scored in (best, best_on_test):
+def _score(
+    row: str, params: Params, weights: Path, dataset: Dataset, device: torch.device
+) -> tuple[Record, dict[str, Counts]]:
+    """Score the weights on the test split: those that the recipe keeps, and those selected on test."""
+    rule = _rule(params)
+    scored = score(load_selected(weights, dataset, device), dataset.test, dataset, device)
+    kept, on_test = (of.clips.per_video(of.outputs, rule) for of in scored)
+    for of, videos in zip(scored, (kept, on_test), strict=True):
+        leading = videos[dataset.score_name]
         logger.info(
             "test: %.2f %% with epoch %d, the best on %s",
-            scored.score,
-            scored.checkpoint.epoch,
-            scored.checkpoint.selected_on,
+            100.0 * leading.correct.sum() / leading.total.sum(),
+            of.checkpoint.epoch,
+            of.checkpoint.selected_on,
         )
-    selected, on_test = (scored.per_video()["segment_accuracy"] for scored in (best, best_on_test))
+    kept_epoch, epoch_on_test = (of.checkpoint.epoch or 0 for of in scored)
     record = Record(
         row=row,
-        seed=seed,
+        seed=params.train.seed,
         reason="",
         num_clips=len(dataset.test),
         num_clips_expected=dataset.test.num_expected,
-        best_epoch=best.checkpoint.epoch or 0,
-        test_selected_epoch=best_on_test.checkpoint.epoch or 0,
-        weights={folder.index.modality: folder.index.origin for folder in (dataset.visual, dataset.audio)},
+        best_epoch=kept_epoch,
+        test_selected_epoch=epoch_on_test,
+        weights=weights_of(dataset),
     )
-    return record, Counts(selected.video_ids, selected.total, selected.correct, on_test.correct)
+    return record, {
+        metric: Counts(videos.video_ids, videos.total, videos.correct, on_test[metric].correct)
+        for metric, videos in kept.items()
+    }
+
+
+def _rule(params: Params) -> str:
+    """Return how labels follow from a network's answers: as its authors have it, or with the gate of the params."""
+    gate = params.evaluate.gate if isinstance(params.evaluate, ParsingEvaluateParams) else "authors"
+    return METHODS[params.train.method].rule_with(gate)
+
+
+def weights_of(dataset: Dataset) -> dict[str, str]:
+    """Return what the features were made with: by modality, and of the motion stream where the visual ones have one."""
+    weights = {folder.index.modality: folder.index.origin for folder in (dataset.visual, dataset.audio)}
+    motion = dataset.visual.index.recipe.get("motion")
+    return weights if motion is None else {**weights, "motion": motion["weights"]}

@@ -1,6 +1,6 @@
 """The scores of a row over its seeds, and how two rows compare."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pipeline.tables.records import Counts, Record, load_record
 
 @dataclass(frozen=True)
 class Score:
-    """Segment accuracy over seeds, in percent; no deviation of a single one."""
+    """A score over seeds, in percent; no deviation of a single one."""
 
     mean: float
     deviation: float | None
@@ -30,15 +30,18 @@ class RowScores:
     row : str
     records : tuple of Record
         Of every seed, finished or not.
-    validation, test : Score or None
-        With the best epoch on validation, and with the best on test; None if no seed is finished.
+    counts : tuple of mapping of str to Counts
+        Of the finished ones, by the name of the score.
+    validation, test : mapping of str to Score
+        With the epoch that the recipe keeps, as a rule the best on validation, and with the best on test, by name;
+        empty if no seed is finished.
     """
 
     row: str
     records: tuple[Record, ...]
-    counts: tuple[Counts, ...]
-    validation: Score | None
-    test: Score | None
+    counts: tuple[Mapping[str, Counts], ...]
+    validation: Mapping[str, Score]
+    test: Mapping[str, Score]
 
     @property
     def finished(self) -> list[Record]:
@@ -51,7 +54,7 @@ class RowScores:
         return [record for record in self.records if record.reason]
 
 
-def score_row(row: str, runs: Path, seeds: Sequence[int], params: EvaluateParams) -> RowScores:
+def score_row(row: str, runs: Path, seeds: Sequence[int], metrics: Iterable[str], params: EvaluateParams) -> RowScores:
     """Read the runs of a row and score them together.
 
     Parameters
@@ -60,6 +63,8 @@ def score_row(row: str, runs: Path, seeds: Sequence[int], params: EvaluateParams
     runs : Path
         Folder with a folder ``<row>-<seed>`` per run.
     seeds : sequence of int
+    metrics : iterable of str
+        The names of the scores.
     params : EvaluateParams
         Of the intervals.
 
@@ -68,20 +73,20 @@ def score_row(row: str, runs: Path, seeds: Sequence[int], params: EvaluateParams
     PipelineError
         If a record is damaged, or the runs were scored on different videos.
     """
-    loaded = [load_record(runs / f"{row}-{seed}") for seed in seeds]
+    names = tuple(metrics)
+    loaded = [load_record(runs / f"{row}-{seed}", names) for seed in seeds]
     counts = tuple(of_run for _, of_run in loaded if of_run is not None)
     require_same_videos(row, counts)
-    return RowScores(
-        row,
-        tuple(record for record, _ in loaded),
-        counts,
-        _score([run.correct for run in counts], counts, params),
-        _score([run.correct_test_selected for run in counts], counts, params),
-    )
+    validation, test = {}, {}
+    for metric in names if counts else ():
+        total = counts[0][metric].total
+        validation[metric] = _score([run[metric].correct for run in counts], total, params)
+        test[metric] = _score([run[metric].correct_test_selected for run in counts], total, params)
+    return RowScores(row, tuple(record for record, _ in loaded), counts, validation, test)
 
 
-def compare_rows(first: RowScores, second: RowScores, params: EvaluateParams) -> Comparison | None:
-    """Return how far `first` is above `second` with the best epochs on validation; None if one has no score.
+def compare_rows(first: RowScores, second: RowScores, metric: str, params: EvaluateParams) -> Comparison | None:
+    """Return how far `first` is above `second` with the epochs that recipes keep; None if one has no score.
 
     Raises
     ------
@@ -92,38 +97,42 @@ def compare_rows(first: RowScores, second: RowScores, params: EvaluateParams) ->
         return None
     require_same_videos(f"{first.row}, {second.row}", [*first.counts, *second.counts])
     return compare(
-        np.stack([run.correct for run in first.counts]),
-        np.stack([run.correct for run in second.counts]),
-        first.counts[0].total,
-        Resampling(**params.model_dump()),
+        np.stack([run[metric].correct for run in first.counts]),
+        np.stack([run[metric].correct for run in second.counts]),
+        first.counts[0][metric].total,
+        _resampling(params),
     )
 
 
-def require_same_videos(subject: str, counts: Sequence[Counts]) -> None:
-    """Check that runs were scored on the same videos.
+def require_same_videos(subject: str, counts: Sequence[Mapping[str, Counts]]) -> None:
+    """Check that runs were scored on the same videos, each score by itself.
 
     Raises
     ------
     PipelineError
         If not.
     """
-    for run in counts[1:]:
-        if run.video_ids != counts[0].video_ids or not np.array_equal(run.total, counts[0].total):
-            raise PipelineError(
-                explain(
-                    f"runs of {subject}",
-                    expected="the same test videos",
-                    found="different ones",
-                    remedy="run `dvc repro tables/dvc.yaml`, which renews what is out of date",
-                )
+    if any(not _are_of_the_same_videos(run[metric], counts[0][metric]) for run in counts[1:] for metric in run):
+        raise PipelineError(
+            explain(
+                f"runs of {subject}",
+                expected="the same test videos",
+                found="different ones",
+                remedy="run `dvc repro tables/dvc.yaml`, which renews what is out of date",
             )
+        )
 
 
-def _score(correct: Sequence[np.ndarray], counts: Sequence[Counts], params: EvaluateParams) -> Score | None:
-    if not counts:
-        return None
-    total = counts[0].total
-    accuracies = [100.0 * float(of_run.sum()) / float(total.sum()) for of_run in correct]
-    mean, deviation = mean_and_deviation(accuracies) if len(accuracies) > 1 else (accuracies[0], None)
-    interval = seeds_interval(np.stack(correct), total, Resampling(**params.model_dump()))
+def _are_of_the_same_videos(first: Counts, second: Counts) -> bool:
+    return first.video_ids == second.video_ids and np.array_equal(first.total, second.total)
+
+
+def _resampling(params: EvaluateParams) -> Resampling:
+    return Resampling(**params.model_dump(include=set(EvaluateParams.model_fields)))
+
+
+def _score(correct: Sequence[np.ndarray], total: np.ndarray, params: EvaluateParams) -> Score:
+    scores = [100.0 * float(of_run.sum()) / float(total.sum()) for of_run in correct]
+    mean, deviation = mean_and_deviation(scores) if len(scores) > 1 else (scores[0], None)
+    interval = seeds_interval(np.stack(correct), total, _resampling(params))
     return Score(mean, deviation, interval)

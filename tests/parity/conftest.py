@@ -25,7 +25,7 @@ import pytest
 import torch
 from torch import nn
 
-from avel_testing.counterparts import find_counterpart, load_counterpart, visual_channels
+from avel_testing.counterparts import PARSING, find_counterpart, join_streams, load_counterpart, visual_sizes
 from models.localization.psp import PSPNet
 
 GOLDEN_DIR = Path(os.environ.get("AVEL_GOLDEN_DIR", Path(__file__).parent / "vectors"))
@@ -33,7 +33,14 @@ GOLDEN_MORE_DIR = Path(
     os.environ.get("AVEL_GOLDEN_MORE_DIR", Path(__file__).parents[2].parent / "shared" / "golden_more")
 )
 
-PSP_LOSSES = {"avps_loss", "segment_contrastive_loss", "video_contrastive_loss", "label_free_nce", "vcon_info_loss"}
+LOSSES = {
+    "loss": {"avps_loss", "segment_contrastive_loss", "video_contrastive_loss", "label_free_nce", "vcon_info_loss"},
+    "smoothing": {"label_smoothing_loss"},
+    "clip_contrast": {"vcon_info_loss"},
+}
+"""Released losses by the kind of their cases: those of PSP and CPSP, and in the parsing code two of its own."""
+PARSING_INPUTS = ["avvp_audio", "avvp_visual", "avvp_visual_st"]
+"""What models that parse are run on, also where their description does not say so."""
 LABEL_ARRAYS = {"segment_labels", "labels_weak29", "avps_target", "avps_target_float32"}
 """Labels in the records of trainings, and what is made of them."""
 HAS_SECOND_SET = (GOLDEN_MORE_DIR / "manifest.json").is_file()
@@ -92,18 +99,24 @@ class Golden:
         return self.generate(spec["params"], seed=spec["seed"], prefix=spec["prefix"], sha256=spec["weights_sha256"])
 
     def inputs(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the maps, channels last, and the audio that the model ``<name>.json`` was run on, float64."""
+        """Return the visual features, channels last, and the audio of the model ``<name>.json``, float64."""
         spec = self.json(name)
-        channels = visual_channels(spec)
         arrays = self.arrays("inputs")
-        read = [torch.from_numpy(arrays[entry.split()[0]]).double() for entry in spec["inputs"]]
+        read = [torch.from_numpy(arrays[entry.split()[0]]).double() for entry in spec.get("inputs", PARSING_INPUTS)]
+        if PARSING.fullmatch(spec["model"]):
+            return join_streams(*read)
         audio, visual = sorted(read, key=torch.Tensor.dim)
-        return (visual if visual.shape[-1] == channels else visual.movedim(2, -1)), audio
+        is_last = visual.shape[-1] == visual_sizes(spec)["visual_channels"]
+        return (visual if is_last else visual.movedim(2, -1)), audio
 
     def models(self) -> list[str]:
         """Return the names of the models that we have a network for."""
         names = sorted(path.stem for path in (self.folder / "models").glob("*.json"))
         return [name for name in names if find_counterpart(name)]
+
+    def answered(self) -> list[str]:
+        """Return the names of those whose answers are in the set: of some there are the trainings alone."""
+        return [name for name in self.models() if next((self.folder / "models").glob(f"{name}.npz*"), None)]
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,11 @@ class ReleasedModel:
 
     golden: Golden
     name: str
+
+    @property
+    def parses(self) -> bool:
+        """Whether it parses videos, and sees vectors instead of maps."""
+        return bool(PARSING.fullmatch(self.name))
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -129,15 +147,51 @@ class ReleasedModel:
         return self.golden.weights(f"models/{self.name}")
 
     def inputs(self, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the maps, channels last, and the audio that it was run on."""
+        """Return the visual features, channels last, and the audio that it was run on."""
         visual, audio = self.golden.inputs(f"models/{self.name}")
         return visual.to(dtype), audio.to(dtype)
 
     def build(self, dtype: torch.dtype = torch.float64, **settings: Any) -> nn.Module:
         """Build our network with its weights, dropout off."""
         visual, audio = self.inputs()
-        sizes = {"num_positions": visual.shape[2] * visual.shape[3], "audio_features": audio.shape[-1]}
+        sizes = {"audio_features": audio.shape[-1]}
+        if not self.parses:
+            sizes["num_positions"] = visual.shape[2] * visual.shape[3]
         return load_counterpart(self.name, self.spec, self.weights, **sizes, **settings).to(dtype)
+
+
+@dataclass(frozen=True)
+class ReleasedTraining:
+    """A training of a set.
+
+    Attributes
+    ----------
+    golden : Golden
+    name : str
+    """
+
+    golden: Golden
+    name: str
+
+    @property
+    def case(self) -> dict[str, Any]:
+        """What it was run with."""
+        return self.golden.json("train")[self.name]
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What was recorded of it."""
+        return self.golden.arrays(self.name)
+
+    @property
+    def model(self) -> ReleasedModel:
+        """The model that it started from."""
+        return ReleasedModel(self.golden, self.case["model"])
+
+
+def parsing_trainings(golden: Golden) -> list[ReleasedTraining]:
+    """Return the trainings of a set whose models parse."""
+    return [ReleasedTraining(golden, name) for name, run in golden.json("train").items() if PARSING.match(run["model"])]
 
 
 FIRST_SET, SECOND_SET = Golden(GOLDEN_DIR), Golden(GOLDEN_MORE_DIR)
@@ -216,7 +270,9 @@ def cases(kind: str) -> list[Any]:
     """Return the first set's cases of one kind: names, or models."""
     golden = FIRST_SET
     if kind == "network":
-        return [ReleasedModel(golden, name) for name in golden.models()]
+        return [ReleasedModel(golden, name) for name in golden.answered()]
+    if kind == "map":
+        return [model for model in cases("network") if not model.parses]
     if kind == "scrambled":
         return [model for model in cases("network") if any(array.startswith("quirk_") for array in model.arrays)]
     if kind == "block":
@@ -228,10 +284,20 @@ def cases(kind: str) -> list[Any]:
             for array in golden.arrays(f"models/{name}")
             if (match := re.fullmatch(r"thr(.+)\.fusion", array))
         ]
-    if kind == "loss":
-        return [name for name, case in golden.json("losses").items() if case["function"] in PSP_LOSSES]
+    if kind == "parsing_training":
+        return parsing_trainings(golden)
+    if kind in LOSSES:
+        return [name for name, case in golden.json("losses").items() if case["function"] in LOSSES[kind]]
     runs = golden.json("train").items()
     return [name for name, run in runs if (ours := find_counterpart(run["model"])) and ours.ours is PSPNet]
+
+
+def kind_of_dropout(table: list[dict[str, Any]]) -> str:
+    """Return what a table of dropout says: the layers that a module follows, shapes that enter parts, or modules."""
+    if any("places" in entry for entry in table):
+        return "layers"
+    has_shapes = all("input_shape_at_batch_3" in entry for entry in table if entry["kind"] == "elementwise")
+    return "parts" if has_shapes else "modules"
 
 
 @cache
@@ -240,19 +306,22 @@ def further_cases(kind: str) -> list[Any]:
     golden = SECOND_SET
     models = [ReleasedModel(golden, name) for name in golden.models()]
     if kind == "network":
-        return models
-    if kind in ("parts", "layers"):  # tables of dropout say what enters each module, or the layers that it follows
-        has_layers = {model: any("places" in entry for entry in model.spec.get("dropout", ())) for model in models}
-        return [model for model in models if "dropout" in model.spec and has_layers[model] == (kind == "layers")]
+        return [model for model in models if model.name in golden.answered()]
+    if kind == "map":
+        return [model for model in further_cases("network") if not model.parses]
+    if kind in ("layers", "parts", "modules"):
+        return [model for model in models if "dropout" in model.spec and kind_of_dropout(model.spec["dropout"]) == kind]
+    if kind == "parsing_training":
+        return parsing_trainings(golden)
     if kind == "recipe":
-        return [name for name, run in golden.json("train").items() if find_counterpart(run["model"])]
+        return [name for name, run in golden.json("train").items() if not PARSING.fullmatch(run["model"])]
     return [
         f"{case}:{array}" for case in further_cases("recipe") for array in golden.arrays(case) if array in LABEL_ARRAYS
     ]
 
 
-OF_FIRST_SET = ("network", "scrambled", "block", "loss", "training")
-OF_SECOND_SET = ("network", "parts", "layers", "recipe", "label")
+OF_FIRST_SET = ("network", "map", "scrambled", "block", *LOSSES, "training", "parsing_training")
+OF_SECOND_SET = ("network", "map", "parts", "layers", "modules", "recipe", "label", "parsing_training")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from math import prod
 from typing import Any, NamedTuple
 
@@ -90,6 +90,17 @@ def test_what_each_part_drops_agrees(parts_case):
     for kind, probabilities in expected.items():
         (probability,) = set(probabilities)
         assert all(drop.is_likely(probability) for drop in found[kind]), kind
+
+
+def test_as_much_is_dropped_where_a_table_names_modules_alone(modules_case):
+    network, drops, entries = measure(modules_case)
+    visual, audio = modules_case.inputs()
+    assert modules_case.parses
+    expected = Counter(entry["kind"] == WEIGHTS for entry in entries for _ in (visual, audio))  # one layer serves both
+    found = Counter(isinstance(network.get_submodule(drop.module), nn.MultiheadAttention) for drop in drops)
+    assert found == expected
+    (probability,) = {entry["p"] for entry in entries}
+    assert all(drop.is_likely(probability) for drop in drops)
 
 
 def test_the_layers_whose_features_are_dropped_agree(layers_case):

@@ -16,7 +16,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from avel_testing.counterparts import COUNTERPARTS, PARSING, Counterpart
+from avel_testing.counterparts import COUNTERPARTS, Counterpart
 from models.localization.initialisation import init_xavier
 from models.localization.released import translate_names
 
@@ -132,7 +132,7 @@ def of_rule(start: Start, rule: str) -> set[str]:
 
 def test_every_network_of_the_set_has_its_start_tested(golden_more):
     for name in golden_more.json("init")["models"]:
-        matching = [pattern for pattern in (*COUNTERPARTS, PARSING) if re.fullmatch(pattern, name)]
+        matching = [pattern for pattern in COUNTERPARTS if re.fullmatch(pattern, name)]
         assert len(matching) == 1, name
 
 

@@ -1,9 +1,8 @@
-"""The scores against the released ones, and the matching of events against that of audio-visual video parsing."""
+"""The scores of localization against the released ones."""
 
 import numpy as np
 import pytest
 
-from pipeline.metrics.events import count_events
 from pipeline.metrics.labels import predict_segments
 from pipeline.metrics.segments import segment_accuracy
 
@@ -62,31 +61,3 @@ def test_where_the_released_code_fails_on_a_squeezed_batch_ours_refuses_it(cases
     for case in failing:
         with subtests.test(case), pytest.raises(ValueError, match="with a row per clip"):
             predict_segments(np.zeros(10), np.zeros(3))
-
-
-def test_events_match_as_in_video_parsing(golden):
-    # Parsing scores each class of a video alone: here that is a clip with one category and background.
-    arrays = golden.arrays("metrics_avvp")
-
-    def counts(predicted, truth):
-        num_videos, num_classes, num_segments = truth.shape
-        rows = (1 - each.astype(int).reshape(-1, num_segments) for each in (predicted, truth))
-        counted = count_events(*rows, num_categories=1)
-        return np.stack(
-            [
-                each.reshape(num_videos, num_classes)
-                for each in (counted.true_positives, counted.false_positives, counted.false_negatives)
-            ]
-        )
-
-    def mean_f1(counted):
-        found, invented, missed = counted
-        whole = 2 * found + invented + missed
-        scores = np.where(whole > 0, 2 * found / np.maximum(whole, 1), np.nan)
-        return [np.nanmean(video) if (~np.isnan(video)).any() else 1.0 for video in scores]
-
-    audio = counts(arrays["pred_audio"], arrays["gt_audio"])
-    visual = counts(arrays["pred_visual"], arrays["gt_visual"])
-    both = counts(arrays["pred_audio"] * arrays["pred_visual"], arrays["gt_audio"] * arrays["gt_visual"])
-    columns = np.stack([mean_f1(audio), mean_f1(visual), mean_f1(audio + visual), mean_f1(both)], axis=1)
-    np.testing.assert_allclose(columns, arrays["event_f1"], atol=1e-12)

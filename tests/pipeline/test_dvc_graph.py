@@ -26,7 +26,7 @@ RESULTS = [
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rendered")
-    render(folder, num_clips=9, seed=5)
+    render(folder, "localization", num_clips=9, seed=5)
     return folder
 
 

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from pipeline.backbones.registry import BACKBONES
 from pipeline.core.fingerprints import import_closure
 from pipeline.core.references import module_of
+from pipeline.evaluation.stage import WRITERS
 from pipeline.features.modalities import EXTRACTORS
 from pipeline.methods.registry import METHODS
 
@@ -23,7 +24,11 @@ def load(path: Path) -> dict:
     return YAML(typ="safe", pure=True).load(path)
 
 
-STAGES = {**load(ROOT / "dvc.yaml")["stages"], **load(ROOT / "data/synthetic/dvc.yaml")["stages"]}
+STAGES = {
+    **load(ROOT / "dvc.yaml")["stages"],
+    "render": load(ROOT / "data/synthetic/dvc.yaml")["stages"]["render"],
+    "render_parsing": load(ROOT / "data/synthetic_parsing/dvc.yaml")["stages"]["render"],
+}
 PARAMS = load(ROOT / "data/synthetic/preset.yaml")
 PARAMS_FILE = {"pipeline.params.schema": ROOT / "pipeline/params/schema.py"}
 
@@ -32,7 +37,9 @@ def entry_of(stage: str, cmd: str) -> tuple[str, ...]:
     """Return the modules that a stage starts from: its own, and those that it names instead of importing them."""
     entry = re.findall(r"python -m (stages\.\w+)", cmd)
     if stage in ("train", "evaluate", "plan"):
-        entry += [module_of(network) for method in METHODS.values() for network in method.networks.values()]
+        entry += [name for method in METHODS.values() for each in method.supervisions for name in method.modules(each)]
+    if stage in ("evaluate", "plan"):
+        entry += [module_of(writer) for writer in WRITERS.values()]
     if modality := re.search(r"--modality (\w+)", cmd):
         entry.append(module_of(EXTRACTORS[modality[1]]))
     if stage == "extract_visual":
@@ -119,7 +126,7 @@ def test_a_stage_lists_the_params_it_reads(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_path_on_a_command_line_is_a_dependency_or_an_output(stage: str) -> None:
     entries = [*STAGES[stage]["deps"], *names(STAGES[stage]["outs"]), *names(STAGES[stage].get("metrics", []))]
-    for path in re.findall(r"--(?!modality)\w+ (\S+)", STAGES[stage]["cmd"]):
+    for path in re.findall(r"--(?!modality|task)\w+ (\S+)", STAGES[stage]["cmd"]):
         assert any(entry == path or entry.startswith(f"{path}/") for entry in entries), path
 
 

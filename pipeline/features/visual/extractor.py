@@ -1,7 +1,9 @@
 """Visual features: maps or vectors that a backbone (:mod:`pipeline.backbones`) makes of each segment's frames.
 
 Frames are chosen per segment (:mod:`pipeline.media.segments`), resized and preprocessed as the backbone's weights
-expect, and computed once each; `visual.combine` says how the features of a segment's frames are combined.
+expect, and computed once each; `visual.combine` says how the features of a segment's frames are combined. Where
+`visual.motion` is set, the same frames also go through a network of snippets, and a segment is one vector of both
+(:class:`pipeline.features.recipes.VisualLayout`).
 """
 
 from contextlib import nullcontext
@@ -17,14 +19,21 @@ from pipeline.core.errors import WeightsError
 from pipeline.core.fingerprints import source_fingerprint
 from pipeline.core.precision import PRECISIONS, exact_float32
 from pipeline.core.references import resolve
-from pipeline.features.contract import Combination
-from pipeline.features.decoding import Decoder
-from pipeline.features.recipes import visual_feature_shape, visual_recipe
+from pipeline.features.contract import AnyExtractor, Combination, Extractor
+from pipeline.features.decoding import Decoder, Prepared
+from pipeline.features.recipes import motion_params, visual_feature_shape, visual_recipe
 from pipeline.features.visual.frames import FrameDecoder
 from pipeline.features.visual.preprocessing import PREPROCESSING
 from pipeline.features.visual.snippets import SnippetDecoder
+from pipeline.features.visual.two_streams import TwoStreamDecoder
 from pipeline.features.weights import Weights, load_into, load_weights
 from pipeline.params.schema import DatasetParams, VisualParams
+
+
+def visual_extractor(visual: VisualParams, dataset: DatasetParams, device: torch.device) -> AnyExtractor:
+    """Return the extractor that the params describe: of one stream, or of appearance and motion."""
+    kind = VisualExtractor if visual.motion is None else TwoStreamExtractor
+    return kind(visual, dataset, device)
 
 
 class VisualExtractor:
@@ -33,6 +42,7 @@ class VisualExtractor:
     modality = "visual"
 
     def __init__(self, visual: VisualParams, dataset: DatasetParams, device: torch.device) -> None:
+        assert visual.motion is None
         backbone = BACKBONES[visual.backbone]
         self.device = device
         self.batch_size = backbone.batch_sizes[device.type]
@@ -65,8 +75,40 @@ class VisualExtractor:
         return features.float().contiguous()
 
 
+class TwoStreamExtractor:
+    """Turns the frames of a video, decoded once, into vectors of appearance and motion.
+
+    A :class:`pipeline.features.contract.JointExtractor`. Its streams, appearance and motion in this order, are the
+    extractors of either backbone alone, so that the values are those that either alone would give, batch for batch.
+    """
+
+    modality = "visual"
+
+    def __init__(self, visual: VisualParams, dataset: DatasetParams, device: torch.device) -> None:
+        assert visual.motion is not None
+        appearance = VisualExtractor(visual.model_copy(update={"motion": None}), dataset, device)
+        motion = VisualExtractor(motion_params(visual), dataset, device)
+        self.streams: tuple[Extractor, ...] = (appearance, motion)
+        self.device = device
+        self.recipe = visual_recipe(visual, dataset)
+        self.storage = np.dtype(visual.storage)
+        self.feature_shape = visual_feature_shape(visual)
+        self.decoder = visual_decoder(visual, dataset)
+        modules = [*BACKBONES[visual.backbone].modules, *BACKBONES[visual.motion.backbone].modules]
+        self.code = source_fingerprint(__name__, *modules)
+        self.weights_sha256 = f"{appearance.weights_sha256}, motion {motion.weights_sha256}"
+
+    def split(self, prepared: Prepared) -> tuple[Prepared, ...]:
+        """Return the inputs of appearance and of motion, see :meth:`.TwoStreamDecoder.split`."""
+        assert isinstance(self.decoder, TwoStreamDecoder)
+        return self.decoder.split(prepared)
+
+
 def visual_decoder(visual: VisualParams, dataset: DatasetParams) -> Decoder:
-    """Return the decoder that makes a backbone's inputs: single frames, resized as it expects them, or snippets."""
+    """Return the decoder that makes the inputs: single frames, resized as the backbone expects them, snippets, or both.
+
+    See :class:`.FrameDecoder`, :class:`.SnippetDecoder` and :class:`.TwoStreamDecoder`.
+    """
     backbone = BACKBONES[visual.backbone]
     frames = FrameDecoder(
         num_segments=dataset.num_segments,
@@ -76,6 +118,9 @@ def visual_decoder(visual: VisualParams, dataset: DatasetParams) -> Decoder:
         image_size=backbone.image_size,
         resize=backbone.resize,
     )
+    if visual.motion is not None:
+        motion = BACKBONES[visual.motion.backbone]
+        return TwoStreamDecoder(**vars(frames), motion_image_size=motion.image_size, motion_resize=motion.resize)
     return SnippetDecoder(frames) if backbone.is_of_snippets else frames
 
 

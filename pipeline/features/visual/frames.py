@@ -47,8 +47,17 @@ class FrameDecoder:
     image_size: int
     resize: str = "stretch"
 
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of what :meth:`convert` makes of a frame."""
+        return 3, self.image_size, self.image_size
+
+    def convert(self, image: np.ndarray) -> np.ndarray:
+        """Make a decoded frame (H, W, 3), uint8, RGB, an input of the network."""
+        return RESIZES[self.resize](image, self.image_size)
+
     def __call__(self, path: Path) -> Prepared:
-        """Decode the chosen frames; inputs are (U, 3, `image_size`, `image_size`), uint8, RGB."""
+        """Decode the chosen frames; inputs are (U, :attr:`frame_shape`), uint8, RGB."""
         timeline = read_timeline(path)
         by_time = frame_indices_by_time(
             timeline.timestamps_seconds, self.num_segments, self.frames_per_segment, self.segment_seconds
@@ -62,7 +71,7 @@ class FrameDecoder:
         wanted = np.unique(indices[indices != NO_FRAME]).tolist()
         if not wanted:
             raise MediaError("too_short", f"{path.name}: no frame is shown during the clip")
-        images_by_number = read_frames(path, timeline, wanted, self._resize)
+        images_by_number = read_frames(path, timeline, wanted, self.convert)
         if not images_by_number:
             raise MediaError("undecodable", f"{path.name}: {REASONS['undecodable']}")
         numbers = sorted(images_by_number)
@@ -86,9 +95,6 @@ class FrameDecoder:
         indices = frame_indices_by_number(timeline.num_declared, self.num_segments, self.frames_per_segment)
         indices[indices >= len(timeline.timestamps_seconds)] = NO_FRAME
         return indices
-
-    def _resize(self, image: np.ndarray) -> np.ndarray:
-        return RESIZES[self.resize](image, self.image_size)
 
 
 def _reason(timeline: Timeline, indices: np.ndarray, rows: np.ndarray) -> str:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.features.decoding import Prepared
-from pipeline.features.visual.frames import FrameDecoder
+from pipeline.features.decoding import Decoder, Prepared
 from pipeline.media.segments import NO_FRAME, segment_valid
 
 
@@ -23,21 +22,37 @@ class SnippetDecoder:
 
     Parameters
     ----------
-    frames : FrameDecoder
-        Chooses the frames and their size.
+    frames : Decoder
+        Chooses the frames and their size: :class:`pipeline.features.visual.frames.FrameDecoder`, or what decodes as it
+        does.
     """
 
-    frames: FrameDecoder
+    frames: Decoder
 
     def __call__(self, path: Path) -> Prepared:
         """Decode the frames of `path`; inputs are (U, K, 3, H, W), uint8, RGB, one snippet per valid segment."""
-        prepared = self.frames(path)
-        valid = segment_valid(prepared.rows)
-        rows = np.full((len(valid), 1), NO_FRAME)
-        rows[valid, 0] = np.arange(valid.sum())
-        positions = np.array([fill_with_nearest(segment) for segment in prepared.rows[valid]], dtype=np.intp)
-        shape = (len(positions), *prepared.rows.shape[1:], *prepared.inputs.shape[1:])
-        return replace(prepared, inputs=prepared.inputs[positions].reshape(shape), rows=rows)
+        return stack_snippets(self.frames(path))
+
+
+def stack_snippets(prepared: Prepared) -> Prepared:
+    """Make the frames of each segment one input, as :class:`SnippetDecoder` says.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        Inputs (U, 3, H, W) and rows (T, K).
+
+    Returns
+    -------
+    Prepared
+        Inputs (V, K, 3, H, W), one for each of V valid segments, and rows (T, 1).
+    """
+    valid = segment_valid(prepared.rows)
+    rows = np.full((len(valid), 1), NO_FRAME)
+    rows[valid, 0] = np.arange(valid.sum())
+    positions = np.array([fill_with_nearest(segment) for segment in prepared.rows[valid]], dtype=np.intp)
+    shape = (len(positions), *prepared.rows.shape[1:], *prepared.inputs.shape[1:])
+    return replace(prepared, inputs=prepared.inputs[positions].reshape(shape), rows=rows)
 
 
 def fill_with_nearest(indices: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from pipeline.tables.building import Column, Table
+from pipeline.tables.table import Column, Table
 
 _ESCAPED = {
     "\\": r"\textbackslash{}",
@@ -43,27 +43,44 @@ def escape(text: str) -> str:
 
 
 def to_latex(table: Table, caveats: Sequence[str]) -> str:
-    """Return a ``table`` with a booktabs ``tabular``; caveats, comparisons and notes stand in small print below."""
-    rows = zip(*(column.cells for column in table.columns), strict=True)
+    """Return a ``table`` with a booktabs ``tabular``; caveats, comparisons and notes stand in small print below.
+
+    One with a column per score takes the width of the page, whatever its type is then set in.
+    """
+    is_wide = bool(table.headings)
+    environment = "table*" if is_wide else "table"
     alignment = "".join("r" if column.is_number else "l" for column in table.columns)
     lines = [
-        r"% \usepackage{booktabs}",
-        r"\begin{table}",
+        r"% \usepackage{booktabs, graphicx}" if is_wide else r"% \usepackage{booktabs}",
+        rf"\begin{{{environment}}}",
         r"  \centering",
         rf"  \caption{{{escape(table.title)}}}",
         rf"  \label{{tab:{table.name.replace('_', '-')}}}",
+        *([r"  \resizebox{\textwidth}{!}{%"] if is_wide else []),
         rf"  \begin{{tabular}}{{{alignment}}}",
         r"    \toprule",
         *_groups(table.columns),
         f"    {' & '.join(escape(column.heading) for column in table.columns)} \\\\",
         r"    \midrule",
-        *(f"    {' & '.join(map(escape, row))} \\\\" for row in rows),
+        *_body(table),
         r"    \bottomrule",
-        r"  \end{tabular}",
+        r"  \end{tabular}}" if is_wide else r"  \end{tabular}",
         *(rf"  \par\smallskip{{\footnotesize {escape(item)}}}" for item in (*caveats, *table.sentences, *table.notes)),
-        r"\end{table}",
+        rf"\end{{{environment}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _body(table: Table) -> Iterator[str]:
+    """Yield the lines, indented where they say more of the one above, and the headings between them."""
+    for number, cells in enumerate(table.lines):
+        if number in table.headings:
+            yield from ([r"    \midrule"] if number else [])
+            yield rf"    \multicolumn{{{len(cells)}}}{{l}}{{\emph{{{escape(table.headings[number])}}}}} \\"
+        escaped = [escape(cell) for cell in cells]
+        if number in table.details:
+            escaped = [rf"\quad {escaped[0]}", *escaped[1:]]
+        yield f"    {' & '.join(escaped)} \\\\"
 
 
 def _groups(columns: Sequence[Column]) -> Iterator[str]:

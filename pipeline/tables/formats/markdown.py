@@ -1,9 +1,9 @@
 """Tables as GitHub's Markdown."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from pipeline.tables.building import Table
+from pipeline.tables.table import Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#])")
 
@@ -21,7 +21,6 @@ def escape(text: str) -> str:
 def to_markdown(table: Table, caveats: Sequence[str]) -> str:
     """Return a table with its caveats above and its comparisons and notes below."""
     headings = [f"{column.group}: {column.heading}" if column.group else column.heading for column in table.columns]
-    rows = zip(*(column.cells for column in table.columns), strict=True)
     lines = [
         f"## {escape(table.title)}",
         "",
@@ -29,11 +28,18 @@ def to_markdown(table: Table, caveats: Sequence[str]) -> str:
         *(f"> **{escape(caveat)}**\n" for caveat in caveats[-1:]),
         _line(headings),
         f"| {' | '.join('---:' if column.is_number else '---' for column in table.columns)} |",
-        *(_line(row) for row in rows),
+        *_body(table),
     ]
     for items in (table.sentences, table.notes):
         lines += ["", *(f"- {escape(item)}" for item in items)] if items else []
     return "\n".join(lines) + "\n"
+
+
+def _body(table: Table) -> Iterator[str]:
+    for number, cells in enumerate(table.lines):
+        if number in table.headings:
+            yield f"| **{escape(table.headings[number])}** {'|  ' * (len(cells) - 1)}|"
+        yield _line(cells)
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-UNREAD = ("models/avvp_", "train_avvp", "manifest")
-"""How the names of files begin that no test reads: the vectors of the parsing task, and hashes of what is not here."""
-LEFT_OUT = ("avvp_", "decode_", "lsmooth.", "thr0.095", "thr0.12")
+UNREAD = "manifest"
+"""How the name of the file begins that no test reads: hashes of what is not here."""
+LEFT_OUT = ("thr0.095", "thr0.12")
 """How the names of arrays begin that no test reads, and of two thresholds of the PSP block out of five."""
 WHOLE = {"fully_psp", "psp_block", "cmran_weakly_res", "avsdn_fully_vgg", "avel_fully_vgg"}
 """The models, one of each network, that keep every step on the way."""

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.parsing.losses import segment_similarity
+
 OF_PROPAGATION = {
     "beta": "pair_similarity",
     "beta_va": "visual_similarity",
@@ -56,6 +58,15 @@ OF_NETWORK = {
     "AVInter": "fusion",
     "av_gate": "gate",
     "av_score": "class_scores",
+    "x_audio": "audio_inputs",
+    "x_visual": "visual_inputs",
+    "han_audio": "audio",
+    "han_visual": "visual",
+    "x": "features",
+    "frame_prob": "segment_probabilities",
+    "a_prob": "audio_probabilities",
+    "v_prob": "visual_probabilities",
+    "global_prob": "global_probabilities",
 }
 """Arrays by what they hold, to attributes of our answers; models that differ are in `OF_MODEL`."""
 SEEN = {
@@ -108,6 +119,9 @@ BATCH_SECOND = {
     *("video_encoder", "audio_encoder", "video_decoder", "audio_decoder"),
     *("video_cas", "audio_cas", "video_gated", "audio_gated"),
 }
+SIMILARITIES = "sims"
+"""What the contrast of sound and picture compares in networks that parse, a row for each segment of all clips."""
+SIMILARITY_TEMPERATURE = 0.2
 RUNS = re.compile(r"(maxpool|switch_on|quirk_channels_last|quirk_channels_first)_")
 """How an array begins that another run made than the plain one: max pooling, CACE-Net's switch, or misread maps."""
 FIRST_SEGMENT = "_video0_segment0"
@@ -132,6 +146,8 @@ def plain_name(array: str) -> str:
 
 def batch_first(array: str, values: np.ndarray) -> np.ndarray:
     """Return an array with the batch axis first, as ours are, and without an axis for a single score."""
+    if plain_name(array) == SIMILARITIES:
+        return values.reshape(-1, values.shape[1], values.shape[1])
     if array.endswith("_TB1") or plain_name(array) in BATCH_SECOND:
         values = values.swapaxes(0, 1)
     return values.squeeze(-1) if values.ndim > 1 and values.shape[-1] == 1 else values
@@ -151,6 +167,9 @@ def read(found: Any, model: str, array: str) -> torch.Tensor:
     """Return what our network for a model answered for an array."""
     if plain_name(array) == "segment_probs":
         return torch.softmax(found.segment_logits, dim=-1)
+    if plain_name(array) == SIMILARITIES:
+        heard, seen = found.features[:, :, 0], found.visual_inputs
+        return segment_similarity(heard, seen, temperature=SIMILARITY_TEMPERATURE)
     value: torch.Tensor = attrgetter(_table(model)[plain_name(array)])(found)
     return value[0, 0] if array.endswith(FIRST_SEGMENT) else value
 

@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.core.errors import ParamsError, PipelineError, ShardError
 from pipeline.core.version import __version__
+from pipeline.params.schema import load_params
 from pipeline.prediction.command import Targets
 from pipeline.prediction.network import WeightFiles
 from pipeline.store.manifest import Clip, Manifest, VideoFile
+from pipeline.store.parsing_manifest import ParsedClip, ParsingManifest
 from pipeline.store.shards import LedgerRow, save_ledger
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -164,6 +166,17 @@ def test_audit_counts_the_clips_that_have_both_features(prepared: Path) -> None:
     save_ledger(prepared / "features/audio/ledger.csv", [ROWS[0], replace(ROWS[0], video_id="b"), ROWS[1]])
     assert "Clips with both: train 1 of 1, test 1 of 2; dataset.min_coverage is 95.0%." in invoke("audit").output
     assert json.loads(invoke("audit", "--json").output)["coverage"]["test"] == {"num_covered": 1, "num_clips": 2}
+
+
+def test_audit_counts_the_clips_of_parsing_too(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = tuple(ParsedClip(id_, id_, f"{id_}.mp4", ("Bark",), None, None, "train") for id_ in ("a", "b"))
+    ParsingManifest(clips, (), ("Bark",)).save(prepared / "prepared")
+    for modality in ("visual", "audio"):
+        save_ledger(prepared / f"features/{modality}/ledger.csv", [ROWS[0]])
+    params = load_params()
+    dataset = params.dataset.model_copy(update={"task": "parsing"})
+    monkeypatch.setattr("pipeline.cli.load_params", lambda: params.model_copy(update={"dataset": dataset}))
+    assert json.loads(invoke("audit", "--json").output)["coverage"] == {"train": {"num_covered": 1, "num_clips": 2}}
 
 
 def test_audit_refuses_a_ledger_of_other_params(prepared: Path, workspace: Path) -> None:

@@ -3,9 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from avel_testing.methods import EVERY_TRAINING
-from pipeline.methods.registry import METHODS
+from pipeline.features.recipes import LLP_LAYOUT, visual_layout
+from pipeline.methods.registry import METHODS, methods_of
 from pipeline.methods.settings import ScheduleParams, Supervision
 from pipeline.params.schema import Params, load_params
 
@@ -18,7 +20,9 @@ def test_every_preset_is_a_whole_params_file_for_its_own_folder(preset: Path) ->
     assert load_params(preset).dataset.name == preset.parent.name
 
 
-@pytest.mark.parametrize("name", ["synthetic", "ave", "vggsound_avel100k", "vggsound_avel50k", "csv"])
+@pytest.mark.parametrize(
+    "name", ["synthetic", "ave", "vggsound_avel100k", "vggsound_avel50k", "csv", "llp", "synthetic_parsing"]
+)
 def test_the_shipped_presets_exist_with_a_readme_where_files_are_needed(name: str) -> None:
     assert ROOT / "data" / name / "preset.yaml" in PRESETS
     assert name == "synthetic" or (ROOT / "data" / name / "README.md").is_file()
@@ -122,3 +126,31 @@ def test_ave_trains_every_method_as_published_but_for_the_form_of_spsa(
     if "spsa" in expected:
         assert (expected["spsa"].pop("form"), found["spsa"].pop("form")) == ("released", "paper")
     assert found == expected
+
+
+@pytest.mark.parametrize("method", methods_of("parsing"))
+def test_llp_trains_every_method_of_parsing_as_published_but_for_the_form_of_vpsa(method: str) -> None:
+    """The released form leaves a whole batch out where one clip has no negatives."""
+    found = getattr(load_params(ROOT / "data" / "llp" / "preset.yaml").train, method).weak.model_dump()
+    expected = METHODS[method].published["weak"].model_dump()
+    if "vpsa" in expected:
+        assert (expected["vpsa"].pop("form"), found["vpsa"].pop("form")) == ("released", "intended")
+    assert found == expected
+
+
+def test_llp_extracts_the_streams_that_its_authors_did() -> None:
+    llp = load_params(ROOT / "data" / "llp" / "preset.yaml")
+    assert visual_layout(llp.visual) == LLP_LAYOUT
+    assert (llp.visual.sampling, llp.visual.weights, llp.visual.motion.weights) == (
+        "time",
+        "torchvision",
+        "torchvision",
+    )
+    assert (llp.features.source, llp.train.seed, llp.train.precision) == ("released", 1, "float32")
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.parent.name)
+def test_a_preset_has_the_methods_of_its_task_and_no_other(preset: Path) -> None:
+    content = YAML(typ="safe", pure=True).load(preset)
+    blocks = {name for name in content["train"] if name in METHODS}
+    assert blocks == set(methods_of(content["dataset"]["task"]))

@@ -12,8 +12,11 @@ from models.localization.cmran import CMRANNet
 from models.localization.propagation import PositiveSamplePropagation
 from models.localization.psp import PSPNet
 from models.localization.released import Mismatch, translate, translate_names
+from models.parsing.han import HANNet
+from models.parsing.psp import MMILPSPNet
 
 SIZES = {"num_categories": 2, "visual_channels": 4, "audio_features": 3, "num_positions": 4}
+PARSING_SIZES = {"num_categories": 2, "visual_shape": (3, 4), "motion_features": 5, "audio_features": 3}
 SAMPLES = {
     PSPNet: {
         "fa.0.weight": "audio_projection.0.weight",
@@ -80,11 +83,31 @@ SAMPLES = {
         "spatial_channel_att.a_norm.weight": "attention.layer_norm.weight",
         "localize_module.encoder_q.0.weight": "contrast.weight",
     },
+    HANNet: {
+        "fc_a.weight": "streams.audio.weight",
+        "fc_v.bias": "streams.visual.appearance.bias",
+        "fc_st.weight": "streams.visual.motion.weight",
+        "fc_fusion.weight": "streams.visual.fusion.weight",
+        "hat_encoder.layers.0.cm_attn.in_proj_weight": "hybrid.relation.attention.in_proj_weight",
+        "hat_encoder.layers.0.self_attn.out_proj.bias": "hybrid.relation.self_attention.out_proj.bias",
+        "hat_encoder.layers.0.norm1.weight": "hybrid.relation.layer_norm.weight",
+        "hat_encoder.layers.0.linear2.weight": "hybrid.outer.weight",
+        "fc_frame_att.bias": "pooling.segment_attention.bias",
+    },
+    MMILPSPNet: {
+        "fc_v.weight": "streams.visual.appearance.weight",
+        "lstm.lstm_video.weight_hh_l0_reverse": "temporal.visual.weight_hh_l0_reverse",
+        "psp.a_fc.weight": "propagation.audio_output.weight",
+        "psp.layer_norm.bias": "propagation.layer_norm.bias",
+        "fc_prob.weight": "pooling.probability.weight",
+        "fc_av_att.weight": "pooling.modality_attention.weight",
+    },
 }
 
 
 def build(kind) -> nn.Module:
-    return kind(**SIZES, **({"tau": 0.1} if kind is PSPNet else {}))
+    sizes = PARSING_SIZES if kind in (HANNet, MMILPSPNet) else SIZES
+    return kind(**sizes, **({"tau": 0.1} if kind in (PSPNet, MMILPSPNet) else {}))
 
 
 def release(network) -> dict[str, torch.Tensor]:
@@ -159,6 +182,18 @@ def test_unused_copies_of_encoder_layers_and_the_unused_attention_of_decoders_ar
         "module.audio_decoder.decoder_layer.linear1.weight": torch.zeros(2048, 256),
         "module.audio_decoder.decoder.layers.0.self_attn.in_proj_weight": torch.zeros(768, 256),
         "module.spatial_channel_att.affine_video_guided_1.weight": torch.zeros(64, 512),
+    }
+    translated = translate(release(network) | unused, network)
+    assert translated.ignored == list(unused)
+    assert (translated.missing, translated.mismatched) == ([], [])
+
+
+def test_the_unused_encoders_of_han_are_ignored():
+    network = build(HANNet)
+    unused = {
+        "audio_encoder.layers.0.self_attn.in_proj_weight": torch.zeros(1536, 512),
+        "cmt_encoder.norm1.weight": torch.zeros(512),
+        "hat_encoder.norm2.bias": torch.zeros(512),
     }
     translated = translate(release(network) | unused, network)
     assert translated.ignored == list(unused)

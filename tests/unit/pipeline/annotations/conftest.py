@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import h5py
@@ -18,6 +18,7 @@ def dataset_params() -> Callable[..., DatasetParams]:
     def make(**changes: object) -> DatasetParams:
         values = {
             "name": "small",
+            "task": "localization",
             "format": "ave",
             "videos": "videos",
             "split": "official",
@@ -84,6 +85,85 @@ def write_table(tmp_path: Path) -> Callable[[str], Path]:
         return raw
 
     return write
+
+
+LLP_FILES = {
+    "AVVP_train.csv": ["filename\tevent_labels", "aaaaaaaaaa1_0_10\tSpeech,Dog", "aa_aaaaaa-2_1.5_11.5\tCar"],
+    "AVVP_val_pd.csv": ["filename\tevent_labels", "bbbbbbbbbb1_30_40\tSpeech"],
+    "AVVP_test_pd.csv": ["filename\tevent_labels", "cccccccccc1_0_10\tDog,Speech", "cccccccccc2_20_30\tCar"],
+    "AVVP_eval_audio.csv": [
+        "filename\tonset\toffset\tevent_labels",
+        "bbbbbbbbbb1_30_40\t0\t4\tSpeech",
+        "cccccccccc1_0_10\t2\t10\tDog",
+        "cccccccccc1_0_10\t0\t1\tSpeech",
+        "cccccccccc1_0_10\t3\t5\tSpeech",
+        "cccccccccc2_20_30\t9\t10\tCar",
+    ],
+    "AVVP_eval_visual.csv": [
+        "filename\tonset\toffset\tevent_labels",
+        "bbbbbbbbbb1_30_40\t0\t10\tSpeech",
+        "cccccccccc1_0_10\t3\t7\tDog",
+        "cccccccccc2_20_30\t0\t10\tCar",
+    ],
+}
+"""A small data set in LLP's form in which nothing is odd, line by line."""
+
+
+@pytest.fixture
+def write_llp(tmp_path: Path) -> Callable[..., Path]:
+    """Return a writer of a raw folder in LLP's form.
+
+    `more` names lines to add to a file, or a new file's; `changes` a line by its number, from 1, or None to leave it
+    out; `without` is a file that is not written.
+    """
+
+    def write(
+        more: Mapping[str, list[str]] | None = None,
+        changes: Mapping[tuple[str, int], str | None] | None = None,
+        without: str = "",
+    ) -> Path:
+        raw = tmp_path / "raw"
+        raw.mkdir(exist_ok=True)
+        files = {name: list(lines) for name, lines in LLP_FILES.items() if name != without}
+        for (name, line), text in (changes or {}).items():
+            files[name][line - 1 : line] = [] if text is None else [text]
+        for name, lines in (more or {}).items():
+            files.setdefault(name, []).extend(lines)
+        for name, lines in files.items():
+            (raw / name).write_bytes("".join(f"{line}\n" for line in lines).encode())
+        return raw
+
+    return write
+
+
+@pytest.fixture
+def write_parsing_tables(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Return a writer of a raw folder with ``clips.csv`` and ``events.csv``."""
+
+    def write(clips: str, events: str) -> Path:
+        raw = tmp_path / "raw"
+        raw.mkdir(exist_ok=True)
+        (raw / "clips.csv").write_text(clips, encoding="utf-8")
+        (raw / "events.csv").write_text(events, encoding="utf-8")
+        return raw
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def real_llp() -> Path:
+    folder = Path(os.environ.get("AVEL_LLP_DIR", REPOSITORY.parent / "shared" / "llp"))
+    if not (folder / "AVVP_train.csv").is_file():
+        pytest.skip(f"no real lists of LLP in {folder}; set AVEL_LLP_DIR")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def second_golden_set() -> Path:
+    folder = Path(os.environ.get("AVEL_GOLDEN_MORE_DIR", REPOSITORY.parent / "shared" / "golden_more"))
+    if not (folder / "llp_truth.npz").is_file():
+        pytest.skip(f"no second set of golden vectors in {folder}; set AVEL_GOLDEN_MORE_DIR")
+    return folder
 
 
 @pytest.fixture(scope="session")

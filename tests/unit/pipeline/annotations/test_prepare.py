@@ -8,6 +8,7 @@ from pipeline.annotations.prepare import prepare
 from pipeline.core.errors import AnnotationError
 from pipeline.core.files import read_csv
 from pipeline.store.manifest import load_manifest
+from pipeline.store.parsing_manifest import ParsingManifest, load_parsing_manifest
 
 ROWS = ["Bark&b&good&0&10", "Bark&a&good&2&5", 'Café, "bar"&b&good&6&8']
 
@@ -73,6 +74,35 @@ def test_background_clips_are_listed_with_their_videos(dataset_params, write_tab
     assert [video.video_id for video in manifest.videos] == ["dog", "rain"]
     assert manifest.categories == ("Bark",)
     assert "small: 1 clips (1 train, 0 val, 0 test; and 1 of background alone), 2 videos" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["llp", "synthetic"])
+def test_the_manifest_of_parsing_is_written_with_its_own_audit(
+    dataset_params, write_llp, tmp_path: Path, caplog, form: str
+) -> None:
+    raw = write_llp()
+    (raw / "videos").mkdir()
+    (raw / "videos" / "bbbbbbbbbb1.mp4").write_bytes(b"x")
+    with caplog.at_level(logging.INFO):
+        manifest = prepare(dataset_params(task="parsing", format=form), raw, tmp_path / "out")
+    assert isinstance(manifest, ParsingManifest)
+    assert load_parsing_manifest(tmp_path / "out") == manifest
+    assert [video.size_bytes for video in manifest.videos] == [None, None, 1, None, None]
+    num_categories = 25 if form == "llp" else 3
+    assert (
+        f"small: 5 clips (2 train, 1 val, 2 test), 5 videos, 4 missing, {num_categories} categories; see "
+        in caplog.text
+    )
+    report = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert (report["task"], report["num_segments"], report["missing_videos"]["count"]) == ("parsing", 10, 4)
+    assert (tmp_path / "out" / "audit.md").read_text().startswith("# Audit of small\n\n5 rows of clips, ")
+
+
+def test_released_features_of_parsing_need_no_videos(dataset_params, write_llp, tmp_path: Path, caplog) -> None:
+    with caplog.at_level(logging.INFO):
+        prepare(dataset_params(task="parsing", format="llp"), write_llp(), tmp_path / "out", source="released")
+    assert "features are the released ones, no videos" in caplog.text
+    assert json.loads((tmp_path / "out" / "audit.json").read_text())["missing_videos"]["count"] == 0
 
 
 def test_a_wrong_videos_folder_shows_in_the_summary(dataset_params, write_ave, tmp_path: Path, caplog) -> None:

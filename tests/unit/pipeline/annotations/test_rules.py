@@ -31,6 +31,7 @@ from pipeline.core.errors import AnnotationError
         ([(0, 3), (1, 4)], "0000"),  # overlapping: 4 of 10, not 6
         ([(0, 30), (10, 12)], "1110"),
         ([(30, 44)], "0001"),
+        ([(35, 0), (20, 30)], "0010"),  # reversed: nothing
     ],
 )
 def test_a_segment_is_an_event_when_at_least_half_of_it_is_covered(
@@ -83,6 +84,14 @@ def test_an_interval_outside_the_clip_is_named(dataset_params, start: str, end: 
     assert isinstance(found, str)
     assert fault in found
     assert len(found) < 120
+
+
+def test_an_end_before_the_start_is_no_fault_where_it_may_be(dataset_params) -> None:
+    params = dataset_params()
+    assert parse_interval("9", "0", params, may_be_reversed=True) == (9 * NANOSECONDS, 0)
+    assert parse_interval("0", "9", params, may_be_reversed=True) == (0, 9 * NANOSECONDS)
+    assert parse_interval("11", "0", params, may_be_reversed=True) == "start 11 after the clip's 10 s"
+    assert parse_interval("0", "11", params, may_be_reversed=True) == "end 11 after the clip's 10 s"
 
 
 @pytest.mark.parametrize("video_id", ["-1qyr-IzqKY", "a_b", "Jürgen", "a b", "0.5"])

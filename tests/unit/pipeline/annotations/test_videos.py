@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.annotations import videos as videos_module
-from pipeline.annotations.videos import list_videos
+from pipeline.annotations.videos import list_videos, media_names, refuse_several
 from pipeline.core.errors import AnnotationError
 from pipeline.store.manifest import Clip, VideoFile
 
@@ -45,3 +45,20 @@ def test_a_video_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch) -> No
     monkeypatch.setattr(videos_module, "sha256_of_file", fail)
     with pytest.raises(AnnotationError, match=r"a.mp4: expected a readable video, found Input/output error; "):
         list_videos([clip("a")], tmp_path)
+
+
+def test_media_names_are_those_of_mp4_files_alone(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mkv", "c.MP4"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "d.mp4").mkdir()
+    (tmp_path / "e.mp4").symlink_to(tmp_path / "nowhere")
+    assert media_names(tmp_path) == ["a.mp4"]
+    assert media_names(tmp_path / "nowhere") == media_names(tmp_path / "a.mp4") == []
+
+
+def test_ids_of_several_files_are_named_the_first_ten_of_them(tmp_path: Path) -> None:
+    files = {f"v{number:02}": [f"v{number:02}_2.mp4", f"v{number:02}.mp4"] for number in range(12)}
+    with pytest.raises(AnnotationError, match=r"found 12 ids with several, v00: v00.mp4, v00_2.mp4 \| v01: ") as error:
+        refuse_several(tmp_path, files)
+    assert "v09" in str(error.value)
+    assert "v10" not in str(error.value)

@@ -86,9 +86,32 @@ class QuickVGGish(torch.nn.Module):
         return (ends * self.scale).relu()
 
 
+class QuickResNet(FeatureNetwork):
+    """Stands for ResNet-152: averages of the picture, scaled by the seed and rectified."""
+
+    def __init__(self, **_: object) -> None:
+        super().__init__()
+
+    def init_random(self, seed: int) -> None:
+        self.scale = torch.randn(2048, 3 * 7 * 7, generator=torch.Generator().manual_seed(seed))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return (functional.adaptive_avg_pool2d(images, 7).flatten(1) @ self.scale.T).relu()
+
+
+class QuickR2Plus1D(QuickResNet):
+    """Stands for R(2+1)D-18: the same of a snippet, the last frame most of all."""
+
+    def forward(self, snippets: torch.Tensor) -> torch.Tensor:
+        frames = super().forward(snippets.flatten(0, 1)).unflatten(0, snippets.shape[:2])
+        return (frames * torch.arange(snippets.shape[1])[:, None]).mean(1)[:, :512]
+
+
 @pytest.fixture
 def _quick_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.backbones.vgg19.VGG19", QuickVGG19)
+    monkeypatch.setattr("models.backbones.resnet.ResNet", QuickResNet)
+    monkeypatch.setattr("models.backbones.r2plus1d.R2Plus1D18", QuickR2Plus1D)
     monkeypatch.setattr("pipeline.features.audio.extractor.VGGish", QuickVGGish)
 
 

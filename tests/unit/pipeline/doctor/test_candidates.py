@@ -16,7 +16,8 @@ def tried(make_params):
         assert len(set(candidates)) == len(candidates)
         assert {candidate.dataset.num_segments for candidate in candidates} == {5}
         values = [tuple(candidate.settings.get(key) for key in keys) for candidate in candidates]
-        return list(dict.fromkeys(value if len(keys) > 1 else value[0] for value in values))
+        once = [value for number, value in enumerate(values) if value not in values[:number]]
+        return once if len(keys) > 1 else [value for (value,) in once]
 
     return find
 
@@ -66,6 +67,33 @@ def test_random_weights_that_a_shard_names_are_tried(tried):
 def test_stacked_samples_say_how_many_frames_there_are(tried):
     keys = ("visual.combine", "visual.frames_per_segment", "visual.backbone")
     assert tried((8, 2048), *keys) == [("stack", 8, "resnet152_pooled")]
+
+
+MOTION = {"backbone": "r2plus1d_18", "weights": "random", "weights_sha256": None, "weights_seed": 18}
+
+
+class TestMotion:
+    LENGTH = (8 * 2048 + 512,)
+
+    def test_is_tried_with_the_published_weights_where_params_have_none(self, tried):
+        keys = ("visual.backbone", "visual.combine", "visual.frames_per_segment", "visual.motion")
+        published = {**MOTION, "weights": "torchvision", "weights_seed": 19}
+        assert tried(self.LENGTH, *keys) == [("resnet152_pooled", "stack", 8, published)]
+
+    def test_is_tried_with_the_weights_of_params_and_of_the_file_too(self, tried):
+        recipe = {"weights": "random:3", "motion": {"weights": "random:5"}}
+        found = tried(self.LENGTH, "visual.motion", recipe=recipe, **{"visual.motion": MOTION})
+        assert [(motion["weights"], motion["weights_seed"]) for motion in found] == [
+            ("random", 18),
+            ("torchvision", 18),
+            ("random", 5),
+        ]
+
+    def test_of_a_recipe_that_is_not_understood_is_left_out(self, tried):
+        assert len(tried(self.LENGTH, "visual.motion", recipe={"motion": "r2plus1d_18"})) == 1
+
+    def test_is_none_where_a_segment_has_none(self, tried):
+        assert tried((8, 2048), "visual.motion", **{"visual.motion": MOTION}) == [None]
 
 
 def test_a_snippet_is_of_several_frames(tried):

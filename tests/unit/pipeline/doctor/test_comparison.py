@@ -11,10 +11,12 @@ from pipeline.doctor.candidates import find_candidates
 from pipeline.doctor.comparison import Comparison, Match, compare, correlation
 from pipeline.doctor.orders import possible_orders
 from pipeline.doctor.values import recognise
+from pipeline.extraction.batching import compute_features
 from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.contract import combine_samples
-from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.features.visual.extractor import VisualExtractor, visual_extractor
 from pipeline.media.segments import segment_valid
+from pipeline.store.manifest import VideoFile
 
 CPU = torch.device("cpu")
 ANNOTATED = ("c", "a", "b")
@@ -148,6 +150,38 @@ class TestRecipe:
         tied = [match.candidate.settings for match in comparison.ties]
         assert {settings["visual.sampling"] for settings in tied} == {"frames", "time"}
         assert {settings["visual.frames_per_segment"] for settings in tied} == {8}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_quick_networks")
+@pytest.mark.parametrize(("sampling", "combine"), [("frames", "mean"), ("time", "stack")])
+def test_the_recipe_of_two_streams_is_found(sampling, combine, small_params, in_memory, videos):
+    motion = {"backbone": "r2plus1d_18", "weights": "random", "weights_sha256": None, "weights_seed": 18}
+    params = small_params(
+        **{
+            "visual.backbone": "resnet152_pooled",
+            "visual.combine": combine,
+            "visual.frames_per_segment": 8,
+            "visual.sampling": sampling,
+            "visual.storage": "float32",
+            "visual.motion": motion,
+        }
+    )
+    extractor = visual_extractor(params.visual, params.dataset, CPU)
+    source = ((VideoFile(name, "", None, None), extractor.decoder(videos[name])) for name in ANNOTATED)
+    rows = {done.video.video_id: done.features for done in compute_features(extractor, source)}
+    file = in_memory(np.stack([rows[name] for name in ANNOTATED]))
+    shape = recognise(file.segment_shape)
+    assert (shape.num_stacked, shape.motion) == (8 if combine == "stack" else None, "r2plus1d_18")
+    other = small_params(**{"visual.motion": {**motion, "weights_seed": 3}})
+    recipe = {"weights": "random:19", "motion": {"weights": "random:18"}}
+    candidates = find_candidates(other, shape, SECONDS, recipe)
+    comparison = compare(file, possible_orders(3, ANNOTATED), videos, candidates, CPU, num_videos=3)
+    best = comparison.matches[0].candidate.settings
+    assert (best["visual.sampling"], best["visual.frames_per_segment"]) == (sampling, 8)
+    assert best["visual.motion"] == motion
+    assert comparison.verdict == "made"
+    assert comparison.matches[0].correlation == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.usefixtures("_quick_networks")

@@ -4,10 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.core.errors import AnnotationError, PipelineError
 from pipeline.doctor.diagnosis import diagnose
+from pipeline.extraction.batching import compute_features
 from pipeline.features.recipes import audio_recipe
+from pipeline.features.visual.extractor import visual_extractor
+from pipeline.store.manifest import VideoFile
 from pipeline.store.shards import ShardRow, write_shard
 
 SECONDS = 2
@@ -121,6 +125,22 @@ class TestVideos:
         path = write_audio_shard(audio_recipe(params.audio, params.dataset), "a", "b")
         comparison = diagnose(path, params, videos=videos).comparison
         assert (comparison.video_ids, comparison.unusable_videos) == (("a", "b"), ())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_quick_networks")
+def test_frames_of_a_clip_are_compared_as_those_of_its_segments(make_params, videos, tmp_path):
+    """A file as LLP's `res152`: rows are frames, and the segments are those of the params."""
+    settings = {"visual.backbone": "resnet152_pooled", "visual.combine": "stack", "visual.frames_per_segment": 8}
+    params = make_params(**settings, **{"dataset.num_segments": SECONDS, "visual.sampling": "time"})
+    extractor = visual_extractor(params.visual, params.dataset, torch.device("cpu"))
+    source = [(VideoFile("a", "", None, None), extractor.decoder(videos / "a.mp4"))]
+    (done,) = compute_features(extractor, source)
+    np.save(tmp_path / "a.npy", done.features.reshape(8 * SECONDS, 2048))
+    found = diagnose(tmp_path / "a.npy", params, videos=videos).comparison
+    assert found.verdict == "made"
+    settings = found.matches[0].candidate.settings
+    assert (settings["visual.combine"], settings["visual.frames_per_segment"]) == ("stack", 8)
 
 
 def test_what_cannot_be_asked_is_refused(write_released, params, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.core.errors import ShardError
 from pipeline.core.files import sha256_of_file
-from pipeline.doctor.source import open_features
+from pipeline.doctor.source import frames_by_segment, open_features
 from pipeline.store.shards import ShardFile, ShardIndex, ShardRow, write_shard
 
 ROWS = np.random.default_rng(0).random((5, 3, 128))
@@ -80,6 +80,29 @@ def test_an_array_is_rows_or_one_clip_by_its_axes(tmp_path):
     assert (clip.shape, clip.video_ids) == ((1, 3, 128), ("x1",))
     assert (maps.shape, maps.video_ids) == ((1, 3, 7, 7, 512), ("x2",))
     np.testing.assert_array_equal(clip.read(0, 1)[0], ROWS[0])
+
+
+def test_frames_of_a_clip_are_put_into_its_segments(tmp_path):
+    frames = np.random.default_rng(0).random((80, 2048))
+    np.save(tmp_path / "BjCEufrlXm4.npy", frames)
+    clip = frames_by_segment(open_features(tmp_path / "BjCEufrlXm4.npy"), 10)
+    assert (clip.shape, clip.video_ids) == ((1, 10, 8, 2048), ("BjCEufrlXm4",))
+    read = clip.read(0, 1)
+    assert read.shape == clip.shape
+    np.testing.assert_array_equal(read[0, 3, 5], frames[3 * 8 + 5])
+    np.save(tmp_path / "rows.npy", np.stack([frames, frames + 1, frames + 2]))
+    rows = frames_by_segment(open_features(tmp_path / "rows.npy"), 10)
+    np.testing.assert_array_equal(rows.read(1, 3)[:, 9, 7], np.stack([frames[79] + 1, frames[79] + 2]))
+
+
+def test_rows_that_are_no_frames_of_segments_stay(tmp_path):
+    np.save(tmp_path / "clip.npy", np.zeros((80, 2048)))
+    clip = open_features(tmp_path / "clip.npy")
+    for num_segments in (80, 7, 100):
+        assert frames_by_segment(clip, num_segments) is clip
+    write_shard(tmp_path / "shard.h5", shard_rows("a"), {})
+    shard = open_features(tmp_path / "shard.h5")
+    assert frames_by_segment(shard, 1) is shard, "a shard says itself which segments there are"
 
 
 class TestRefusals:

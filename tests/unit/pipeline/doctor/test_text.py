@@ -2,12 +2,15 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from pipeline.doctor.candidates import Candidate
+from pipeline.doctor.comparison import Comparison, Match
 from pipeline.doctor.diagnosis import diagnose
 from pipeline.doctor.text import as_dict, conclusion, describe
 from pipeline.features.audio.extractor import AudioExtractor
@@ -63,6 +66,93 @@ MAPS = np.maximum(np.random.default_rng(0).normal(size=(2, 1, 7, 7, 512)), 0).as
 )
 def test_the_conclusion_says_what_the_values_are(rows, sentence, write_released):
     assert conclusion(diagnose(write_released(rows), PARAMS)) == sentence
+
+
+FRAMES = np.maximum(np.random.default_rng(1).normal(1, 1, size=(80, 2048)), 0).astype(np.float32)
+UNIT = FRAMES / np.linalg.norm(FRAMES, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("clip", "sentence", "layout"),
+    [
+        (
+            FRAMES,
+            "raw pooled ResNet vectors, none negative: averages of what follows a ReLU; not quantised",
+            "one clip, as a file of LLP's `res152` is: (80, 2048)",
+        ),
+        (
+            FRAMES[:10, :512] + 1,
+            "raw pooled R(2+1)D vectors, none negative: averages of what follows a ReLU; not quantised",
+            "one clip, as a file of LLP's `r2plus1d_18` is: (10, 512)",
+        ),
+        (
+            np.maximum(FRAMES[:10, :128] - 1, 0),
+            "raw VGGish features after the final ReLU: no PCA, not quantised",
+            "one clip, as a file of LLP's `vggish` is: (10, 128)",
+        ),
+        (
+            UNIT,
+            "pooled ResNet vectors, none negative: averages of what follows a ReLU; not quantised, every vector of "
+            "length 1: L2-normalised",
+            "10 segments of 8 frames, a vector each",
+        ),
+        (
+            (UNIT - UNIT.mean(axis=0)) / UNIT.std(axis=0),
+            "of the shape of pooled ResNet vectors, some negative: before the final ReLU, projected, or normalised; "
+            "not quantised",
+            "10 segments of 8 frames, a vector each",
+        ),
+        (
+            FRAMES[:10],
+            "raw pooled ResNet vectors, none negative: averages of what follows a ReLU; not quantised",
+            "values ",
+        ),
+        (
+            np.concatenate([FRAMES.reshape(10, -1), FRAMES[:10, :512]], axis=1),
+            "raw pooled ResNet vectors and pooled R(2+1)D vectors, none negative: averages of what follows a ReLU; "
+            "not quantised",
+            "a segment is 16384 features of appearance, of 8 frames, and then 512 of motion",
+        ),
+        (np.zeros((80, 2048), np.float32), "no features: hardly any different values", "`res152`"),
+        (np.full((80, 2048), np.nan), "unusable: 163840 values are NaN or infinite", "`res152`"),
+    ],
+)
+def test_vectors_of_a_clip_are_recognised_with_what_was_done_to_them(clip, sentence, layout, tmp_path):
+    np.save(tmp_path / "BjCEufrlXm4.npy", clip)
+    diagnosis = diagnose(tmp_path / "BjCEufrlXm4.npy", PARAMS)
+    assert conclusion(diagnosis).partition("; stored as")[0] == sentence
+    assert layout in describe(diagnosis, PARAMS)
+    json.dumps(as_dict(diagnosis), allow_nan=False)
+
+
+def test_a_shard_of_two_streams_names_both(tmp_path):
+    recipe = {
+        "backbone": "resnet152_pooled",
+        "motion": {"backbone": "r2plus1d_18", "weights": "random:7", "layer": "x"},
+    }
+    row = ShardRow("x", "0" * 64, np.ones((10, 16896), np.float16), np.ones(10, bool))
+    write_shard(tmp_path / "s.h5", [row], {"recipe": json.dumps(recipe)})
+    text = describe(diagnose(tmp_path / "s.h5", PARAMS), PARAMS)
+    assert "by their own account: backbone resnet152_pooled, motion r2plus1d_18 random:7." in text
+    assert "motion is {'backbone': 'r2plus1d_18', 'weights': 'random:7', 'layer': 'x'} in the file and None" in text
+
+
+def test_a_motion_stream_stands_in_the_lines_for_params(tmp_path, make_params):
+    np.save(tmp_path / "a.npy", np.ones((10, 16896), np.float16))
+    motion = {"backbone": "r2plus1d_18", "weights": "torchvision", "weights_sha256": None, "weights_seed": 18}
+    line = "  motion: {backbone: r2plus1d_18, weights: torchvision, weights_sha256: null, weights_seed: 18}"
+    with_motion, without = make_params(**{"visual.motion": motion}), make_params()
+
+    def lines(made_by, now):
+        match = Match(Candidate(made_by.visual, made_by.dataset), "as the file says", 1.0, 0.0, 0.0, 10)
+        diagnosis = replace(diagnose(tmp_path / "a.npy", now), comparison=Comparison((match,), 1, ("a",), (), ()))
+        json.dumps(as_dict(diagnosis), allow_nan=False)
+        return describe(diagnosis, now).splitlines()
+
+    assert f"{line}    # now: null" in lines(with_motion, without)
+    assert line in lines(with_motion, with_motion)
+    assert f"  motion: null    # now: {line.partition(': ')[2]}" in lines(without, with_motion)
+    assert not any("motion" in text for text in lines(without, without)[-8:])
 
 
 def test_a_shard_says_it_itself(tmp_path):

@@ -89,6 +89,33 @@ def test_segments_without_a_value_are_counted_and_left_out(examine):
     assert (values.num_masked_segments, values.num_zero_segments, values.zero_share) == (2, 2, 0)
 
 
+VECTORS = np.abs(GENERATOR.normal(size=(3, 10, 8, 2048))).astype(np.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize("rows", [VECTORS, VECTORS[:, :, 0]])
+def test_vectors_of_length_1_were_normalised_whatever_their_type(rows, dtype, examine):
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    raw, normalised = examine(rows.astype(dtype)), examine((rows / lengths).astype(dtype))
+    assert raw.vector_lengths == pytest.approx((lengths.min(), lengths.max()), rel=1e-3)
+    assert not raw.is_unit_length
+    assert normalised.is_unit_length
+    one_is_raw = np.concatenate([rows[:1] / lengths[:1], rows[1:2]])
+    assert not examine(one_is_raw).is_unit_length
+
+
+def test_only_vectors_have_a_length_and_only_those_of_which_it_is_known(examine):
+    assert examine(np.ones((2, 3, 7, 7, 512))).vector_lengths is None
+    assert examine(np.zeros((2, 10, 8, 2048))).vector_lengths is None
+    assert not examine(np.zeros((2, 10, 8, 2048))).is_unit_length
+    rows = VECTORS[:, :, 0].astype(np.float64)
+    rows[0, 1], rows[1, 2, 3], rows[2, 0] = 0, np.nan, 1e300
+    kept = np.ones((3, 10), bool)
+    kept[[0, 1, 2], [1, 2, 0]] = False
+    lengths = np.linalg.norm(rows[kept], axis=1)
+    assert examine(rows).vector_lengths == pytest.approx((lengths.min(), lengths.max()))
+
+
 def test_rows_that_repeat_another_are_counted_but_not_empty_ones(examine):
     rows = NORMAL.copy()
     rows[3] = rows[5] = rows[1]
@@ -149,6 +176,13 @@ def test_the_scale_of_pixels_is_a_guess_by_the_largest_value(examine):
         ((512,), Shape("visual", ("r2plus1d_18",))),
         ((8, 512), None),
         ((29,), None),
+        ((8 * 2048 + 512,), Shape("visual", ("resnet152_pooled",), num_stacked=8, motion="r2plus1d_18")),
+        ((2048 + 512,), Shape("visual", ("resnet152_pooled",), motion="r2plus1d_18")),
+        ((49 * 512 + 512,), Shape("visual", ("vgg19",), motion="r2plus1d_18")),
+        ((49 * 1024 + 512,), Shape("visual", ("resnet101", "resnet152"), motion="r2plus1d_18")),
+        ((33 * 2048 + 512,), None),
+        ((8 * 2048,), None),
+        ((1,), None),
     ],
 )
 def test_the_shape_of_a_segment_names_the_network(segment_shape, shape):

@@ -19,8 +19,9 @@ from pipeline.drawing.heat import (
 from pipeline.drawing.palette import colours
 from pipeline.media.container import read_frames, read_timeline
 from pipeline.prediction import picture
-from pipeline.prediction.events import Segment, VideoPrediction
-from pipeline.prediction.picture import save_picture
+from pipeline.prediction.localization.events import LocalizedVideo, Segment
+from pipeline.prediction.localization.picture import LEFT, save_picture
+from pipeline.prediction.localization.screen import LocalizationScreen
 from pipeline.prediction.render import render_video
 from pipeline.report.contact_sheets import ABOVE, GAP, PICTURE_WIDTH
 from pipeline.store.maps import load_maps, save_maps
@@ -110,7 +111,7 @@ def test_the_report_and_predictions_draw_one_map_alike(tmp_path, make_fake_run):
     names = ("background", "bell", "bell", "background")
     path = run.root / "raw/videos/video0.mp4"
     segments = tuple(Segment(float(n), n + 1.0, name, 0.5, "bell", 0.5, ()) for n, name in enumerate(names))
-    prediction = VideoPrediction(path, 4.0, segments, weights[0].astype(np.float32), ())
+    prediction = LocalizedVideo(path, 4.0, segments, (), weights[0].astype(np.float32))
     palette = colours(("bell", "dog"))
 
     page = run.build()
@@ -124,12 +125,14 @@ def test_the_report_and_predictions_draw_one_map_alike(tmp_path, make_fake_run):
     assert at_cells(sheet, left, ABOVE, PICTURE_WIDTH, height) == pytest.approx(expected, abs=12)
 
     save_picture(prediction, tmp_path / "picture.png", segments_per_row=4, colours=palette, notes=["model"])
-    column = (picture.WIDTH - picture.LEFT - picture.RIGHT) / 4
-    place = (picture.LEFT + 1.01 * column, picture.TITLE, 0.98 * column, min(2.0, column * 3 / 4))
+    column = (picture.WIDTH - LEFT - picture.RIGHT) / 4
+    place = (LEFT + 1.01 * column, picture.TITLE, 0.98 * column, min(2.0, column * 3 / 4))
     inches = (picture.DOTS_PER_INCH * value for value in place)
     assert at_cells(pixels_of(tmp_path / "picture.png"), *inches) == pytest.approx(expected, abs=12)
 
-    render_video(prediction, tmp_path / "rendered.mp4", colours=palette)
+    render_video(
+        prediction, tmp_path / "rendered.mp4", lambda shape: LocalizationScreen(prediction, shape, palette, "")
+    )
     frame = read_frames(tmp_path / "rendered.mp4", read_timeline(tmp_path / "rendered.mp4"), [15])[15]
     assert at_cells(frame, 0, 0, 320, 240) == pytest.approx(expected, abs=25)  # a quarter of the colours is encoded
 

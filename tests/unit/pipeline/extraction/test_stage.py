@@ -22,12 +22,13 @@ import pytest
 import torch
 
 from avel_testing.json_extractor import JsonExtractor
+from models.backbones.feature_network import FeatureNetwork
 from pipeline.core.errors import PipelineError, ShardError
 from pipeline.core.files import sha256_of_file
 from pipeline.extraction.stage import extract
 from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.decoding import Prepared
-from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.features.visual.extractor import VisualExtractor, visual_extractor
 from pipeline.media.segments import NO_FRAME
 from pipeline.params.schema import Params
 from pipeline.store.manifest import VideoFile
@@ -36,6 +37,7 @@ from pipeline.store.shards import Shard, ShardIndex, load_index, load_ledger
 pytestmark = pytest.mark.usefixtures("decode_here")
 
 ROOT = Path(__file__).resolve().parents[4]
+MOTION = {"backbone": "r2plus1d_18", "weights": "random", "weights_sha256": None, "weights_seed": 18}
 
 
 @pytest.fixture
@@ -471,6 +473,107 @@ def test_features_of_a_real_file_are_the_means_of_what_the_network_says(
         )
         np.testing.assert_allclose(row.features[segment], expected, rtol=1e-5, atol=1e-6)
     assert index.recipe == extractor.recipe
+
+
+class SmallFrames(FeatureNetwork):
+    """Stands for ResNet-152: a vector of each picture."""
+
+    def __init__(self, **_: object) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3 * 7 * 7, 2048, bias=False)
+
+    def init_random(self, seed: int) -> None:
+        torch.nn.init.normal_(self.layer.weight, 0.0, 0.1, generator=torch.Generator().manual_seed(seed))
+
+    def represent(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.layer(torch.nn.functional.adaptive_avg_pool2d(inputs, 7).flatten(1))
+
+
+class SmallSnippets(SmallFrames):
+    """Stands for R(2+1)D-18: a vector of each snippet, of its last frames more than of its first."""
+
+    def represent(self, inputs: torch.Tensor) -> torch.Tensor:
+        frames = super().represent(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
+        return (frames * torch.arange(inputs.shape[1])[:, None]).sum(1)[:, :512]
+
+
+@pytest.mark.slow
+class TestTwoStreams:
+    @pytest.fixture(autouse=True)
+    def _small_networks(self, monkeypatch):
+        monkeypatch.setattr("models.backbones.resnet.ResNet", SmallFrames)
+        monkeypatch.setattr("models.backbones.r2plus1d.R2Plus1D18", SmallSnippets)
+
+    @pytest.fixture
+    def extractor(self, make_params) -> Callable[..., Any]:
+        def make(combine: str = "stack", **changes: object) -> Any:
+            params = make_params(
+                **{
+                    "dataset.num_segments": 4,
+                    "visual.backbone": "resnet152_pooled",
+                    "visual.sampling": "time",
+                    "visual.combine": combine,
+                    "visual.frames_per_segment": 4,
+                    "visual.motion": MOTION,
+                    "visual.storage": "float32",
+                    **changes,
+                }
+            )
+            return visual_extractor(params.visual, params.dataset, torch.device("cpu"))
+
+        return make
+
+    @pytest.fixture
+    def clips(self, raw, media) -> list[VideoFile]:
+        """Return files of all kinds: whole, repeating frames, lacking some, masked, and none."""
+        listed = []
+        for number, (frame_rate, num_frames) in enumerate([(8, 32), (3, 12), (4, 14), (8, 20), (25, 100), (8, 2)]):
+            path = raw / f"{number}.mp4"
+            media.write(path, frame_rate=frame_rate, num_frames=num_frames, audio_seconds=None)
+            listed.append(VideoFile(str(number), path.name, path.stat().st_size, sha256_of_file(path)))
+        return listed
+
+    @staticmethod
+    def read(folder: Path) -> dict[str, np.ndarray]:
+        features = {}
+        for shard in load_index(folder).shards:
+            with Shard(folder / shard.file) as opened:
+                features |= dict(zip(opened.video_ids, opened.features[:], strict=True))
+        return features
+
+    @pytest.mark.parametrize(("combine", "batch_size"), [("stack", 0), ("mean", 3)])
+    def test_give_the_bytes_that_either_network_gives_alone(self, combine, batch_size, extractor, clips, run, tmp_path):
+        motion = {"visual.combine": "mean", **{f"visual.{key}": value for key, value in MOTION.items()}}
+        for output, built in (
+            ("both", extractor(combine)),
+            ("appearance", extractor(combine, **{"visual.motion": None})),
+            ("motion", extractor(**motion, **{"visual.motion": None})),
+        ):
+            run(clips, built, output=output, batch_size=batch_size)
+        both, appearance, motion_alone = (self.read(tmp_path / name) for name in ("both", "appearance", "motion"))
+        assert both.keys() == appearance.keys() == motion_alone.keys() == set("01234")
+        num_appearance = 2048 * (4 if combine == "stack" else 1)
+        for name, features in both.items():
+            assert features.shape == (4, num_appearance + 512)
+            np.testing.assert_array_equal(features[:, :num_appearance], appearance[name].reshape(4, -1))
+            np.testing.assert_array_equal(features[:, num_appearance:], motion_alone[name])
+        ledgers = [load_ledger(tmp_path / name / "ledger.csv") for name in ("both", "appearance", "motion")]
+        assert ledgers[0] == ledgers[1] == ledgers[2]
+        assert {row.valid for row in ledgers[0]} == {"1111", "1110", "0000"}
+
+    def test_are_named_in_the_index_with_the_weights_of_both(self, extractor, clips, run, caplog):
+        with caplog.at_level(logging.INFO):
+            index = run(clips, extractor())
+        assert index.recipe["motion"]["weights"] == "random:18"
+        assert index.weights_sha256 == "random:19, motion random:18"
+        assert "batches of 4 and 4 (automatic)" in caplog.text
+
+    def test_resume_with_the_bytes_of_one_run(self, extractor, clips, run, tmp_path):
+        run(clips[:3], extractor(), output="first")
+        run(clips, extractor(), output="resumed")
+        (tmp_path / "repository").rename(tmp_path / "put away")
+        run(clips, extractor(), output="whole")
+        assert bytes_of(tmp_path / "resumed") == bytes_of(tmp_path / "whole")
 
 
 INTERRUPTED = """

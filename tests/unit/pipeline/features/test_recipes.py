@@ -8,13 +8,15 @@ from pipeline.backbones.registry import BACKBONES
 from pipeline.core.errors import WeightsError
 from pipeline.core.fingerprints import fingerprint
 from pipeline.features.recipes import (
+    LLP_LAYOUT,
     audio_recipe,
     feature_recipe,
     released_recipe,
     visual_feature_shape,
+    visual_layout,
     visual_recipe,
 )
-from pipeline.params.schema import AudioParams, DatasetParams, VisualParams, load_params
+from pipeline.params.schema import AudioParams, DatasetParams, MotionParams, VisualParams, load_params
 
 ROOT = Path(__file__).resolve().parents[4]
 PARAMS = load_params(ROOT / "data" / "synthetic" / "preset.yaml")
@@ -22,11 +24,23 @@ PARAMS = load_params(ROOT / "data" / "synthetic" / "preset.yaml")
 IRRELEVANT = {
     VisualParams: {"max_failed_fraction", "weights_sha256"},
     AudioParams: {"max_failed_fraction", "weights_sha256", "pca_weights", "pca_sha256"},
-    DatasetParams: {"name", "format", "videos", "split", "ambiguous_videos", "labels", "short_clips", "min_coverage"},
+    DatasetParams: {
+        "name",
+        "task",
+        "format",
+        "videos",
+        "split",
+        "ambiguous_videos",
+        "labels",
+        "short_clips",
+        "min_coverage",
+    },
 }
+MOTION = {"backbone": "r2plus1d_18", "weights": "random", "weights_sha256": None, "weights_seed": 18}
 OTHER_VALUES = {
     "backbone": "resnet101",
     "combine": "stack",
+    "motion": MotionParams(**MOTION),
     "weights": "torchvision",
     "weights_seed": 7,
     "alignment": "continuous",
@@ -217,9 +231,50 @@ def test_the_recipes_of_llp_are_those_of_its_scripts():
     assert snippets["combine"] == "one snippet per segment, a missing frame is the nearest one of its segment"
 
 
+LLP = {"backbone": "resnet152_pooled", "frames_per_segment": 8, "combine": "stack", "sampling": "time"}
+
+
+def test_the_recipe_of_two_streams_is_that_of_appearance_and_a_key_for_motion():
+    recipe = visual_recipe(visual_params(**LLP, motion=MOTION), PARAMS.dataset)
+    assert {key: value for key, value in recipe.items() if key != "motion"} == visual_recipe(
+        visual_params(**LLP), PARAMS.dataset
+    )
+    alone = visual_recipe(visual_params(**{**LLP, **MOTION, "combine": "mean"}), PARAMS.dataset)
+    keys = ("backbone", "layer", "weights", "preprocessing", "image_size", "resize", "combine")
+    assert recipe["motion"] == {key: alone[key] for key in keys}
+    assert recipe["motion"]["weights"] == "random:18"
+
+
+@pytest.mark.parametrize("key", ["weights", "weights_seed", "weights_sha256"])
+def test_the_weights_of_motion_are_named_by_what_they_are(key):
+    def recipe(**changes: object) -> dict[str, object]:
+        return visual_recipe(visual_params(**LLP, motion={**MOTION, **changes}), PARAMS.dataset)["motion"]
+
+    if key == "weights":
+        assert recipe(weights="torchvision")["weights"] == "torchvision"
+        with pytest.raises(
+            WeightsError, match=r"visual\.motion\.weights_sha256: expected the hash .* found null; write"
+        ):
+            recipe(weights="mine.pth")
+        with pytest.raises(WeightsError, match=r"'keras': expected random, torchvision, .* correct .*motion\.weights"):
+            recipe(weights="keras")
+    elif key == "weights_seed":
+        assert recipe(weights_seed=3)["weights"] == "random:3"
+    else:
+        assert recipe(weights="mine.pth", weights_sha256="0" * 64)["weights"] == f"sha256:{'0' * 64}"
+
+
+def test_the_layout_of_a_segment_tells_appearance_and_motion_apart():
+    assert visual_layout(visual_params(**LLP, motion=MOTION)) == ((8, 2048), 512) == LLP_LAYOUT
+    assert visual_layout(visual_params(**LLP)) == ((8, 2048), 0)
+    assert visual_layout(visual_params(motion=MOTION)) == ((7, 7, 512), 512)
+
+
 @pytest.mark.parametrize(
     ("changes", "shape"),
     [
+        ({**LLP, "motion": MOTION}, (8 * 2048 + 512,)),
+        ({"backbone": "resnet101", "motion": MOTION}, (7 * 7 * 1024 + 512,)),
         ({"backbone": "vgg19", "frames_per_segment": 16}, (7, 7, 512)),
         ({"backbone": "vgg19", "frames_per_segment": 4, "combine": "stack"}, (4, 7, 7, 512)),
         ({"backbone": "resnet101"}, (7, 7, 1024)),

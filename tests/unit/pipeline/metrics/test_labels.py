@@ -109,7 +109,7 @@ class TestValidateLogits:
             validate_logits(np.array([[0.0, np.nan]]), np.zeros((1, 3)))
 
     def test_integers_are_refused(self):
-        with pytest.raises(ValueError, match="category_logits: expected floating-point logits, found int64"):
+        with pytest.raises(ValueError, match="category_logits: expected floating-point numbers, found int64"):
             validate_logits(np.zeros((1, 2)), np.zeros((1, 3), dtype=np.int64))
 
     def test_other_numbers_of_clips_are_refused(self):

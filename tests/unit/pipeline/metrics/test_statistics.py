@@ -135,15 +135,17 @@ class TestBootstrapInterval:
         assert interval([0, 10], [10, 10]) == Interval(0.0, 100.0)
 
     @pytest.mark.parametrize(
-        ("correct", "total"),
-        [([], []), ([[1]], [[1]]), ([1.0], [1.0])],
-        ids=["none", "two axes", "floating point"],
+        ("correct", "total"), [([], []), ([[1]], [[1]]), ([True], [1])], ids=["none", "two axes", "truth values"]
     )
     def test_counts_of_another_shape_or_type_are_refused(self, correct, total):
-        with pytest.raises(ValueError, match=r"correct: expected whole numbers of shape \(V,\)"):
+        with pytest.raises(ValueError, match=r"correct: expected numbers of shape \(V,\)"):
             interval(correct, total)
 
-    @pytest.mark.parametrize(("correct", "total"), [(11, 10), (-1, 10), (0, 0)])
+    def test_a_number_of_segments_or_clips_that_is_not_whole_is_refused(self):
+        with pytest.raises(ValueError, match=r"total: expected whole numbers of shape \(V,\).* found float64"):
+            interval([1], [1.0])
+
+    @pytest.mark.parametrize(("correct", "total"), [(11, 10), (-1, 10), (0, 0), (1.5, 1), (np.nan, 1), (-np.inf, 1)])
     def test_impossible_counts_are_refused(self, correct, total):
         with pytest.raises(ValueError, match=f"video 1: expected 0 <= .* found {correct} of {total}"):
             interval([5, correct], [10, total])
@@ -294,10 +296,10 @@ class TestSeedsInterval:
         assert 20000 < max(sizes) <= statistics.MAX_DRAWS_AT_ONCE
 
     @pytest.mark.parametrize(
-        "correct", [[1, 1], np.zeros((0, 2), int), [[1.0, 1.0]]], ids=["one axis", "no seed", "floating point"]
+        "correct", [[1, 1], np.zeros((0, 2), int), [[True, True]]], ids=["one axis", "no seed", "truth values"]
     )
     def test_counts_of_another_shape_or_type_are_refused(self, correct):
-        with pytest.raises(ValueError, match=r"correct: expected whole numbers of shape \(S, V\)"):
+        with pytest.raises(ValueError, match=r"correct: expected numbers of shape \(S, V\)"):
             over_seeds(correct, [10, 10])
 
     def test_totals_per_seed_are_refused(self):
@@ -491,12 +493,65 @@ class TestCompare:
             good = [[1, 2]]
             return (counts, good) if method == "a" else (good, counts)
 
-        with pytest.raises(ValueError, match=rf"correct_{method}: expected whole numbers of shape \(S, V\)"):
+        with pytest.raises(ValueError, match=rf"correct_{method}: expected numbers of shape \(S, V\)"):
             comparison(*with_faulty([1, 2]), [2, 2])
         with pytest.raises(ValueError, match=f"correct_{method}: expected 2 videos, as total has, found 3"):
             comparison(*with_faulty([[1, 2, 2]]), [2, 2])
         with pytest.raises(ValueError, match=f"correct_{method} of seed 0, video 1: expected 0 <= .* found 3 of 2"):
             comparison(*with_faulty([[1, 3]]), [2, 2])
+
+
+class TestScores:
+    """Of a video not counts of segments but the sum of its clips' scores, each in 0 … 1."""
+
+    def test_whole_numbers_give_bit_for_bit_what_counts_give(self):
+        rng = np.random.default_rng(50)
+        total = rng.choice([10, 20], size=40)
+        first, second = rng.binomial(total, [[[0.8]], [[0.7]]], size=(2, 3, 40))
+        assert interval(first[0].astype(float), total) == interval(first[0], total)
+        assert over_seeds(first.astype(np.float32), total) == over_seeds(first, total)
+        whole = comparison(first, second, total)
+        assert comparison(first.astype(float), second, total) == whole
+        assert comparison(first, second.astype(float), total) == whole
+
+    def test_the_interval_equals_a_slow_restatement(self):
+        rng = np.random.default_rng(51)
+        total = rng.choice([1, 2], size=80)
+        scores = rng.beta(0.5, 0.5, size=80) * total
+        resampled = []
+        for _ in range(4000):
+            drawn = rng.integers(0, 80, size=80)
+            resampled.append(100 * scores[drawn].sum() / total[drawn].sum())
+        low, high = interval(scores, total, num_resamples=4000)
+        np.testing.assert_allclose([low, high], np.percentile(resampled, [2.5, 97.5]), atol=0.9)
+
+    def test_the_interval_over_seeds_equals_students_where_videos_do_not_vary(self):
+        scores = np.array([0.5411, 0.5322, 0.5703, 0.5504])
+        low, high = over_seeds(np.tile(scores[:, np.newaxis], 5), np.ones(5, int), num_resamples=200_000)
+        closed_form = scipy.stats.t.interval(0.95, 3, 100 * scores.mean(), 100 * scipy.stats.sem(scores))
+        np.testing.assert_allclose([low, high], closed_form, atol=0.03)
+
+    def test_the_comparison_equals_the_paired_t_test_of_one_seed_each(self):
+        rng = np.random.default_rng(52)
+        first, second = np.clip(rng.normal(0.5, 0.2, 200) + rng.normal([[0.0], [0.01]], 0.1, (2, 200)), 0, 1)
+        result = comparison([first], [second], np.ones(200, int), num_resamples=19_999)
+        test = scipy.stats.ttest_rel(first, second)
+        assert 0.001 < test.pvalue < 0.5
+        assert result.difference == pytest.approx(100 * (first - second).mean(), abs=1e-7)
+        assert result.p_value == pytest.approx(test.pvalue, rel=0.1)
+
+    def test_equal_runs_do_not_differ_by_a_last_bit(self):
+        # Added as floating-point numbers, 0.1 + 0.2 + 0.3 is more than 0.3 + 0.2 + 0.1: a difference without variance.
+        scores = np.repeat([[0.1], [0.2], [0.3]], 7, axis=1)
+        assert comparison(scores, scores[::-1], np.ones(7, int)) == comparison(scores, scores, np.ones(7, int))
+        assert comparison(scores, scores[::-1], np.ones(7, int)).p_value == 1.0
+        half = np.full((1, 7), 0.5)
+        assert comparison(half, np.nextafter(half, 0), np.ones(7, int)) == (0, 0, 0, 1)
+
+    def test_the_order_of_seeds_changes_nothing(self):
+        scores = np.random.default_rng(53).random((5, 30))
+        whole = over_seeds(scores, np.ones(30, int))
+        assert over_seeds(scores[[3, 0, 4, 2, 1]], np.ones(30, int)) == pytest.approx(whole, rel=1e-12)
 
 
 class TestInWords:

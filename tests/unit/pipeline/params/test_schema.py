@@ -205,6 +205,31 @@ def test_snippets_cannot_be_stacked_and_say_so_in_one_line(load):
     assert load({"visual.backbone": "resnet152_pooled", "visual.combine": "stack"}).visual.combine == "stack"
 
 
+MOTION = {"backbone": "r2plus1d_18", "weights": "random", "weights_sha256": None, "weights_seed": 18}
+
+
+def test_a_motion_stream_goes_with_a_backbone_of_frames(load):
+    visual = load({"visual.backbone": "resnet152_pooled", "visual.combine": "stack", "visual.motion": MOTION}).visual
+    assert visual.motion.model_dump() == MOTION
+    for changes, message in (
+        (
+            {"visual.motion": {**MOTION, "backbone": "resnet152_pooled"}},
+            r"1 faulty key: visual\.motion\.backbone: expected r2plus1d_18, which sees .*, found 'resnet152_pooled'$",
+        ),
+        (
+            {"visual.motion": MOTION, "visual.backbone": "r2plus1d_18"},
+            r"has 1 faulty key: visual\.backbone: expected vgg19 \| resnet101 \| .* where visual\.motion is set, "
+            r"which is the stream of snippets, found 'r2plus1d_18'$",
+        ),
+        (
+            {"visual.motion": {key: value for key, value in MOTION.items() if key != "weights_seed"}},
+            r"has 1 faulty key: visual\.motion\.weights_seed: expected a value, found none$",
+        ),
+    ):
+        with pytest.raises(ParamsError, match=message):
+            load(changes)
+
+
 @pytest.mark.parametrize("seconds", [0.96, 1.5, 2])
 def test_continuous_patches_go_with_segments_of_one_second(seconds, load):
     changes = {"audio.alignment": "continuous", "dataset.segment_seconds": seconds}

@@ -13,7 +13,8 @@ import pipeline.extraction.worker
 from models.localization.answers import GatedLocalization
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.visual.frames import FrameDecoder
-from pipeline.prediction.events import Segment, VideoPrediction
+from pipeline.prediction.localization.events import LocalizedVideo, Segment
+from pipeline.prediction.localization.reading import LocalizationReading
 from pipeline.prediction.network import Model
 from pipeline.training.checkpoints import Checkpoint
 
@@ -108,6 +109,7 @@ def make_model(media: SimpleNamespace) -> Callable[..., Model]:
             sha256="0" * 64,
             checkpoint=checkpoint,
             network=NumberNetwork(len(categories)),
+            reading=LocalizationReading(),
             visual=ReadingExtractor(frames, media.number_in, weights),  # type: ignore[arg-type]
             audio=LoudnessExtractor(PatchDecoder(num_segments, 1.0, "segment"), weights),  # type: ignore[arg-type]
             device=torch.device("cpu"),
@@ -149,15 +151,15 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def decode_in_test(decode_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode in the process of the test."""
-    monkeypatch.setattr("pipeline.prediction.localizing.DecodePool", pipeline.extraction.worker.DecodePool)
+    monkeypatch.setattr("pipeline.prediction.judging.DecodePool", pipeline.extraction.worker.DecodePool)
 
 
 @pytest.fixture
-def make_prediction() -> Callable[..., VideoPrediction]:
+def make_prediction() -> Callable[..., LocalizedVideo]:
     """Return a maker of predictions: a letter per second, ``.`` background, ``x`` without sound, else a category."""
     names = {".": "background", "x": "background", "b": "bell", "s": "siren", "<": "<b>a & b\n--> $x_1$"}
 
-    def make(path: Path, text: str) -> VideoPrediction:
+    def make(path: Path, text: str) -> LocalizedVideo:
         segments = tuple(
             Segment(
                 start_seconds=float(number),
@@ -172,6 +174,6 @@ def make_prediction() -> Callable[..., VideoPrediction]:
         )
         attention = np.zeros((len(text), 49), np.float32)
         attention[:, 0] = 1  # the upper left corner
-        return VideoPrediction(path, float(len(text)), segments, attention, ())
+        return LocalizedVideo(path, float(len(text)), segments, (), attention)
 
     return make

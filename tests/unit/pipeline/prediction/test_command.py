@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.core.errors import CheckpointError, ParamsError, PipelineError
 from pipeline.prediction.command import STDOUT, Targets, output_stems, predict_files
-from pipeline.prediction.events import VideoPrediction
-from pipeline.prediction.localizing import localize_video
+from pipeline.prediction.judging import predict_video
 from pipeline.prediction.network import WeightFiles
+from pipeline.prediction.videos import VideoPrediction
 
 NONE = WeightFiles()
 MODEL = Path("results/train")
@@ -66,7 +66,7 @@ def test_a_message_stays_on_its_line_whatever_it_quotes(
     def refuse(*_: object) -> None:
         raise PipelineError("another\nfile.mp4 changed")
 
-    monkeypatch.setattr("pipeline.prediction.command.localize_video", refuse)
+    monkeypatch.setattr("pipeline.prediction.command.predict_video", refuse)
     assert predict_files(videos[:1], MODEL, Targets(), files=NONE, device="cpu") == 1
     assert capsys.readouterr().err == f"error: {videos[0]}: another\\nfile.mp4 changed\n"
 
@@ -172,9 +172,9 @@ def test_what_is_finished_is_written_after_ctrl_c(
     def interrupt_the_second(*arguments: object) -> VideoPrediction:
         if arguments[1] == videos[3]:
             raise KeyboardInterrupt
-        return localize_video(*arguments)
+        return predict_video(*arguments)
 
-    monkeypatch.setattr("pipeline.prediction.command.localize_video", interrupt_the_second)
+    monkeypatch.setattr("pipeline.prediction.command.predict_video", interrupt_the_second)
     with pytest.raises(KeyboardInterrupt):
         predict_files([videos[0], videos[3]], MODEL, Targets(json=tmp_path / "a.json"), files=NONE, device="cpu")
     document = json.loads((tmp_path / "a.json").read_text())

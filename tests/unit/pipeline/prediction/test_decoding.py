@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from pipeline.features.audio.log_mel import continuous_patches
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.decoding import Prepared
 from pipeline.features.visual.frames import FrameDecoder
+from pipeline.features.visual.two_streams import TwoStreamDecoder
 from pipeline.media.waveform import read_waveform
 from pipeline.prediction.decoding import WindowFrameDecoder, WindowPatchDecoder
 
@@ -77,6 +79,24 @@ def test_a_video_of_one_window_is_left_to_the_decoder_of_clips(
     assert same(WindowFrameDecoder(decoder, 0, ALL)(video), decoder(video))
     patches = PatchDecoder(T, 1.0, "segment")
     assert same(WindowPatchDecoder(patches, num_frames // 25)(video), patches(video))
+
+
+@pytest.mark.parametrize("sampling", ["frames", "time"])
+def test_two_streams_of_every_window_are_those_of_either_network(
+    sampling: str, media: SimpleNamespace, numbers_in: Callable, tmp_path: Path
+) -> None:
+    video = media.write(tmp_path / "long.mp4", num_frames=225, audio_seconds=None)
+    appearance = frame_decoder(sampling)
+    both = TwoStreamDecoder(**vars(appearance), motion_image_size=48, motion_resize="stretch_antialiased")
+    prepared = WindowFrameDecoder(both, 0, ALL)(video)
+    of_frames, of_snippets = both.split(prepared)
+    assert same(of_frames, WindowFrameDecoder(appearance, 0, ALL)(video))
+    motion = replace(appearance, image_size=48, resize="stretch_antialiased")
+    alone = WindowFrameDecoder(motion, 0, ALL)(video)
+    assert np.array_equal(of_snippets.inputs, alone.inputs[alone.rows])
+    assert of_snippets.rows.tolist() == [[row] for row in range(3 * T)]
+    clip = media.write(tmp_path / "clip.mp4", num_frames=100, audio_seconds=None)
+    assert same(WindowFrameDecoder(both, 0, ALL)(clip), both(clip))
 
 
 def test_a_window_in_which_nothing_is_shown_is_masked(media: SimpleNamespace, tmp_path: Path) -> None:

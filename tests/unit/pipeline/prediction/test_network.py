@@ -11,13 +11,24 @@ from safetensors.torch import save_file
 from pipeline.core.errors import CheckpointError, WeightsError
 from pipeline.core.files import sha256_of_file
 from pipeline.features.recipes import audio_recipe, released_recipe, visual_recipe
+from pipeline.features.visual.extractor import visual_decoder
+from pipeline.features.visual.two_streams import TwoStreamDecoder
 from pipeline.params.schema import Params
-from pipeline.prediction.network import WeightFiles, feature_params, load_model
+from pipeline.prediction.network import WeightFiles, feature_params, load_model, params_of_recipes
 from pipeline.training.checkpoints import SELECTIONS, Checkpoint, build_network, save_checkpoint
 
 NONE = WeightFiles()
 WHERE = Path("results/train/weights.safetensors")
 HASH = "0123456789abcdef" * 4
+MOTION = {"backbone": "r2plus1d_18", "weights": "random", "weights_sha256": None, "weights_seed": 18}
+LLP = {
+    "visual.backbone": "resnet152_pooled",
+    "visual.combine": "stack",
+    "visual.sampling": "time",
+    "visual.frames_per_segment": 8,
+    "visual.weights": "torchvision",
+    "visual.motion": MOTION,
+}
 
 
 def checkpoint_of(visual: dict[str, Any], audio: dict[str, Any], *, channels: int = 512) -> Checkpoint:
@@ -95,7 +106,40 @@ def test_local_weights_are_those_of_the_recipe_wherever_they_lie(make_params: Ca
             feature_params(WHERE, extracted(params), given)
 
 
-@pytest.mark.parametrize("name", ["visual", "audio", "pca"])
+def recipes_of(params: Params) -> dict[str, dict[str, Any]]:
+    """Return the recipes of both modalities, through JSON."""
+    recipes = {
+        "visual": visual_recipe(params.visual, params.dataset),
+        "audio": audio_recipe(params.audio, params.dataset),
+    }
+    return json.loads(json.dumps(recipes))
+
+
+@pytest.mark.parametrize("motion", [MOTION, {**MOTION, "weights": "torchvision"}, None])
+def test_params_of_two_streams_make_their_recipe_again(motion: dict | None, make_params: Callable) -> None:
+    params = make_params(**{**LLP, "visual.motion": motion})
+    found = params_of_recipes(WHERE, recipes_of(params), NONE)
+    assert recipes_of(found) == recipes_of(params)
+    assert (found.visual.motion is None) == (motion is None)
+    assert isinstance(visual_decoder(found.visual, found.dataset), TwoStreamDecoder) == (motion is not None)
+
+
+def test_local_weights_of_motion_are_those_of_the_recipe(make_params: Callable, tmp_path: Path) -> None:
+    file = tmp_path / "motion.pth"
+    file.write_text("motion")
+    local = {**MOTION, "weights": "elsewhere.pth", "weights_sha256": sha256_of_file(file)}
+    recipes = recipes_of(make_params(**{**LLP, "visual.motion": local}))
+    assert params_of_recipes(WHERE, recipes, WeightFiles(motion=file)).visual.motion.weights == str(file)
+    with pytest.raises(WeightsError, match=r"--motion-weights: expected .*, found none; name that file"):
+        params_of_recipes(WHERE, recipes, NONE)
+
+
+def test_networks_of_maps_do_not_take_two_streams(make_params: Callable) -> None:
+    with pytest.raises(CheckpointError, match=r"expected maps of 49 .* makes features of shape \(16896,\)"):
+        feature_params(WHERE, extracted(make_params(**LLP)), NONE)
+
+
+@pytest.mark.parametrize("name", ["visual", "audio", "pca", "motion"])
 def test_a_file_that_the_recipe_does_not_ask_for_is_refused(name: str, make_params: Callable) -> None:
     with pytest.raises(WeightsError, match=rf"--{name}-weights: expected no file, .*; leave it out"):
         feature_params(WHERE, extracted(make_params()), WeightFiles(**{name: Path("weights.pth")}))
@@ -180,6 +224,14 @@ def test_a_folder_stands_for_the_weights_selected_on_validation(make_params: Cal
 def test_models_without_random_weights_carry_no_notice(make_model: Callable) -> None:
     assert make_model(weights="keras").notice == ""
     assert "visual, audio" in make_model(weights="random:3").notice
+
+
+def test_a_model_of_two_streams_names_the_weights_of_both(make_model: Callable) -> None:
+    model = make_model(weights="torchvision")
+    assert "motion_weights" not in model.facts()
+    model.visual.recipe["motion"] = {"weights": "random:18"}
+    assert "(motion)" in model.notice
+    assert (model.facts()["visual_weights"], model.facts()["motion_weights"]) == ("torchvision", "random:18")
 
 
 def test_a_missing_model_says_what_makes_it(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.prediction.output import Failure, printable, table_header, table_rows, to_csv, to_json, to_vtt
+from pipeline.prediction.localization.wording import LocalizationWording
+from pipeline.prediction.output import Failure, printable
 
 HOSTILE = "a\n\n00:00 --> 00:01 <i>\"'\x1b[31m\u202e\udcff.mp4"
+WORDING = LocalizationWording()
 NOTICE = "Random network weights (visual): they say nothing."
 
 
@@ -19,26 +21,26 @@ def test_what_controls_a_terminal_is_escaped_and_other_scripts_are_not() -> None
 
 def test_the_table_has_a_line_per_event(make_prediction: Callable) -> None:
     paths = [Path("clip.mp4"), Path("a longer name.mp4")]
-    header = table_header(paths)
-    rows = table_rows(make_prediction(paths[0], "bb.s"), paths)
+    header = WORDING.table_header(paths)
+    rows = WORDING.table_rows(make_prediction(paths[0], "bb.s"), paths)
     assert header.split() == ["file", "start", "end", "relevance", "category"]
     assert [row.split() for row in rows] == [
         ["clip.mp4", "0.00", "2.00", "0.76", "bell"],
         ["clip.mp4", "3.00", "4.00", "0.78", "siren"],
     ]
     assert header.index("category") == rows[0].index("bell")
-    assert table_rows(make_prediction(paths[1], "..x"), paths)[0].endswith("no event")
+    assert WORDING.table_rows(make_prediction(paths[1], "..x"), paths)[0].endswith("no event")
 
 
 def test_a_hostile_name_stays_on_its_line(make_prediction: Callable) -> None:
     paths = [Path(HOSTILE)]
-    (row,) = table_rows(make_prediction(paths[0], "<<"), paths)
+    (row,) = WORDING.table_rows(make_prediction(paths[0], "<<"), paths)
     assert row.isprintable()
 
 
 def test_json_says_everything(make_prediction: Callable) -> None:
     prediction = make_prediction(Path(HOSTILE), "b.x")
-    text = to_json({"method": "cpsp"}, NOTICE, ["w"], [prediction], [Failure(Path("b.mp4"), "gap", "no")])
+    text = WORDING.to_json({"method": "cpsp"}, NOTICE, ["w"], [prediction], [Failure(Path("b.mp4"), "gap", "no")])
     document = json.loads(text.encode("ascii"))
     assert document["schema"] == "avel-predictions/1"
     assert (document["notice"], document["model"], document["warnings"]) == (NOTICE, {"method": "cpsp"}, ["w"])
@@ -57,7 +59,7 @@ def test_csv_has_a_row_per_event_and_the_notice_in_each(make_prediction: Callabl
         make_prediction(Path(HOSTILE), "s"),
         make_prediction(Path("c"), "."),
     ]
-    rows = list(csv.DictReader(io.StringIO(to_csv(predictions, NOTICE), newline="")))
+    rows = list(csv.DictReader(io.StringIO(WORDING.to_csv(predictions, NOTICE), newline="")))
     assert [(row["file"], row["start_seconds"], row["end_seconds"]) for row in rows] == [
         ("a.mp4", "0.0", "1.0"),
         ("a.mp4", "1.0", "2.0"),
@@ -86,7 +88,7 @@ def parse_vtt(text: str) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def test_webvtt_has_a_cue_per_event(make_prediction: Callable) -> None:
-    text = to_vtt(make_prediction(Path("videos/clip.mp4"), "bb.s"), "the model", "")
+    text = WORDING.to_vtt(make_prediction(Path("videos/clip.mp4"), "bb.s"), "the model", "")
     notes, cues = parse_vtt(text)
     assert notes == ["clip.mp4: audio-visual events", "the model"]
     assert cues == [
@@ -96,7 +98,7 @@ def test_webvtt_has_a_cue_per_event(make_prediction: Callable) -> None:
 
 
 def test_hostile_names_do_not_break_webvtt(make_prediction: Callable) -> None:
-    notes, cues = parse_vtt(to_vtt(make_prediction(Path(HOSTILE), "<.<"), "the model", NOTICE))
+    notes, cues = parse_vtt(WORDING.to_vtt(make_prediction(Path(HOSTILE), "<.<"), "the model", NOTICE))
     assert len(notes) == 3
     assert notes[2] == NOTICE
     assert [payload for _, payload in cues] == [
@@ -106,16 +108,21 @@ def test_hostile_names_do_not_break_webvtt(make_prediction: Callable) -> None:
 
 
 def test_webvtt_of_a_long_video_counts_hours(make_prediction: Callable) -> None:
-    _, cues = parse_vtt(to_vtt(make_prediction(Path("a.mp4"), "." * 3661 + "b"), "the model", ""))
+    _, cues = parse_vtt(WORDING.to_vtt(make_prediction(Path("a.mp4"), "." * 3661 + "b"), "the model", ""))
     assert cues[0][0] == "01:01:01.000 --> 01:01:02.000"
 
 
 def test_nothing_found_is_still_webvtt(make_prediction: Callable) -> None:
-    assert parse_vtt(to_vtt(make_prediction(Path("a.mp4"), ".."), "the model", ""))[1] == []
+    assert parse_vtt(WORDING.to_vtt(make_prediction(Path("a.mp4"), ".."), "the model", ""))[1] == []
 
 
 @pytest.mark.parametrize(
-    "convert", [lambda p: to_csv([p], ""), lambda p: to_vtt(p, "m", ""), lambda p: to_json({}, "", [], [p], [])]
+    "convert",
+    [
+        lambda p: WORDING.to_csv([p], ""),
+        lambda p: WORDING.to_vtt(p, "m", ""),
+        lambda p: WORDING.to_json({}, "", [], [p], []),
+    ],
 )
 def test_text_can_be_written_as_utf8(convert: Callable, make_prediction: Callable) -> None:
     convert(make_prediction(Path(HOSTILE), "<")).encode("utf-8")

@@ -10,10 +10,13 @@ import pytest
 
 from pipeline.core.errors import MediaError
 from pipeline.drawing.heat import attention_overlays, blend, enlarge
-from pipeline.drawing.palette import colours
+from pipeline.drawing.palette import Colour, colours
 from pipeline.media.container import read_frames, read_timeline
 from pipeline.media.waveform import read_waveform
-from pipeline.prediction.render import MIN_WIDTH, render_video
+from pipeline.prediction.localization.events import LocalizedVideo
+from pipeline.prediction.localization.screen import LocalizationScreen
+from pipeline.prediction.render import render_video
+from pipeline.prediction.screen import MIN_WIDTH
 
 COLOURS = colours(("bell", "siren", "<b>a & b\n--> $x_1$"))
 SIZE = (320, 128)  # as media.write's pictures, four times
@@ -26,10 +29,16 @@ def render(media: SimpleNamespace, make_prediction: Callable, tmp_path: Path) ->
     def make(text: str, *, name: str = "video.mp4", remark: str = "", **settings: Any) -> tuple[Path, Path]:
         source = media.write(tmp_path / name, **settings)
         target = tmp_path / "rendered.mp4"
-        render_video(make_prediction(source, text), target, colours=COLOURS, remark=remark)
+        render_with(make_prediction(source, text), target, remark=remark)
         return source, target
 
     return make
+
+
+def render_with(
+    prediction: LocalizedVideo, target: Path, *, palette: dict[str, Colour] = COLOURS, remark: str = ""
+) -> None:
+    render_video(prediction, target, lambda shape: LocalizationScreen(prediction, shape, palette, remark))
 
 
 def frames_of(path: Path, numbers: list[int] | None = None) -> dict[int, np.ndarray]:
@@ -65,7 +74,7 @@ def test_frames_keep_their_number_and_time(settings: dict, render: Callable, med
 def test_frames_are_upright(quarter_turns: int, make_prediction: Callable, corpus: dict, tmp_path: Path) -> None:
     entry = corpus[f"rotated {90 * quarter_turns}"]
     source = entry.write(tmp_path / entry.file_name)
-    render_video(make_prediction(source, "."), tmp_path / "rendered.mp4", colours=COLOURS)
+    render_with(make_prediction(source, "."), tmp_path / "rendered.mp4")
     upright, rendered = frames_of(source, [77])[77], frames_of(tmp_path / "rendered.mp4", [77])[77]
     height, width = upright.shape[:2]
     scale = rendered.shape[1] // width
@@ -179,7 +188,7 @@ def test_a_name_that_is_too_long_does_not_run_into_the_remark(
     remarks = []
     for prediction in (make_prediction(source, "b"), long):
         palette = {**COLOURS, name: COLOURS["bell"]}
-        render_video(prediction, tmp_path / "rendered.mp4", colours=palette, remark="random weights")
+        render_with(prediction, tmp_path / "rendered.mp4", palette=palette, remark="random weights")
         remarks.append(frames_of(tmp_path / "rendered.mp4", [5])[5][132:156, 222:].astype(int))
     assert np.abs(remarks[0] - remarks[1]).mean() < 2
 
@@ -199,5 +208,5 @@ def test_sides_are_even_as_the_codec_wants_them(render: Callable) -> None:
 
 def test_a_file_that_is_gone_is_one_error_and_leaves_nothing(make_prediction: Callable, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no such file"):
-        render_video(make_prediction(tmp_path / "gone.mp4", "b"), tmp_path / "out" / "rendered.mp4", colours=COLOURS)
+        render_with(make_prediction(tmp_path / "gone.mp4", "b"), tmp_path / "out" / "rendered.mp4")
     assert not list(tmp_path.rglob("*.mp4"))

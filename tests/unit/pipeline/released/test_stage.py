@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 
 from pipeline.core.errors import AnnotationError, PipelineError, ShardError
 from pipeline.core.files import sha256_of_file
-from pipeline.features.recipes import Modality, released_recipe
+from pipeline.features.recipes import LLP_LAYOUT, Modality, released_recipe
 from pipeline.params.schema import Params, load_params
 from pipeline.released.stage import import_features
 from pipeline.store.manifest import VideoFile
@@ -762,6 +763,171 @@ class TestClipFiles:
         arrays["c"][4, 100] = np.nan
         match = "features/audio c segment 4: expected finite values, found nan"
         refuse(match, make_params("csv"), write(arrays), output, videos=videos_of(self.IDS))
+
+
+class TestLlp:
+    """LLP's three folders of one file per clip, as its authors distribute them."""
+
+    IDS = ("BjCEufrlXm4_20_30", "7nSYwyaP4QE_50_60", "-VWVECUju4w_0_10", "4O9rI-FpqLg_10_20")
+    SHAPES: ClassVar = {"vggish": (10, 128), "res152": (80, 2048), "r2plus1d_18": (10, 512)}
+
+    @pytest.fixture
+    def arrays(self) -> dict[str, dict[str, np.ndarray]]:
+        rng = np.random.default_rng(9)
+        return {
+            folder: {video_id: rng.random(shape, np.float32) for video_id in self.IDS}
+            for folder, shape in self.SHAPES.items()
+        }
+
+    @pytest.fixture
+    def write(self, tmp_path) -> Callable[..., Path]:
+        def write(
+            arrays: dict[str, dict[str, np.ndarray]],
+            *,
+            archives: Sequence[str] = (),
+            name: Callable[[str], str] = lambda video_id: video_id[:11],
+        ) -> Path:
+            features = tmp_path / "raw" / "features"
+            for folder, of_folder in arrays.items():
+                (features / folder).mkdir(parents=True, exist_ok=True)
+                for video_id, array in of_folder.items():
+                    np.save(features / folder / f"{name(video_id)}.npy", array)
+                if folder in archives:
+                    with zipfile.ZipFile(features / f"{folder}.zip", "w") as archive:
+                        for path in sorted((features / folder).iterdir()):
+                            archive.write(path, f"feats/{folder}/{path.name}")
+                            path.unlink()
+                    (features / folder).rmdir()
+            return tmp_path / "raw"
+
+        return write
+
+    @staticmethod
+    def expected(arrays: dict[str, dict[str, np.ndarray]], video_id: str) -> np.ndarray:
+        """Return a clip's vectors, put together in a loop over segments and frames."""
+        segments = []
+        for segment in range(10):
+            frames = [arrays["res152"][video_id][8 * segment + frame] for frame in range(8)]
+            segments.append(np.concatenate([*frames, arrays["r2plus1d_18"][video_id][segment]]))
+        return np.stack(segments)
+
+    @pytest.mark.parametrize("archives", [(), ("res152",), ("vggish", "res152", "r2plus1d_18")])
+    @pytest.mark.parametrize("name", [lambda video_id: video_id[:11], lambda video_id: video_id])
+    def test_a_segment_is_its_frames_and_then_its_motion(self, archives, name, make_params, write, arrays, output):
+        raw, params = write(arrays, archives=archives, name=name), make_params("llp", "float32", shard_size=3)
+        index = import_features(params, "visual", videos_of(self.IDS), raw, output)
+        imported = read_features(output)
+        assert tuple(imported) == self.IDS
+        for video_id in self.IDS:
+            np.testing.assert_array_equal(imported[video_id], self.expected(arrays, video_id))
+        assert imported[self.IDS[0]].shape[1:] == LLP_LAYOUT.feature_shape
+        assert index.recipe == released_recipe(params, "visual")
+        files = facts_of(output)["files"]
+        assert [file["name"] for file in files] == [
+            f"features/{folder}{'.zip' * (folder in archives)}" for folder in ("res152", "r2plus1d_18")
+        ]
+        assert [file["shape"] for file in files] == [[4, 80, 2048], [4, 10, 512]]
+        assert files[0]["maximum"] == max(float(array.max()) for array in arrays["res152"].values())
+        with Shard(output / "shard-00000.h5") as shard:
+            both = arrays["res152"][self.IDS[0]].tobytes() + arrays["r2plus1d_18"][self.IDS[0]].tobytes()
+            assert shard.content_hashes[0] == hashlib.sha256(both).hexdigest()
+            assert shard.valid.all()
+
+    def test_sound_is_the_vectors_of_vggish(self, make_params, write, arrays, output):
+        import_features(make_params("llp", "float32"), "audio", videos_of(self.IDS), write(arrays), output)
+        imported = read_features(output)
+        for video_id in self.IDS:
+            np.testing.assert_array_equal(imported[video_id], arrays["vggish"][video_id])
+        assert facts_of(output)["files"][0]["name"] == "features/vggish"
+
+    def test_a_clip_without_a_file_in_either_folder_is_missing(self, make_params, write, arrays, output):
+        del arrays["res152"][self.IDS[1]], arrays["r2plus1d_18"][self.IDS[3]]
+        params = make_params("llp", max_failed_fraction=0.5)
+        index = import_features(params, "visual", videos_of(self.IDS), write(arrays), output)
+        assert index.num_videos == 2
+        ledger = load_ledger(output / "ledger.csv")
+        assert ledger[1] == LedgerRow(self.IDS[1], "failed", "missing", "", "", "no such file in res152")
+        assert ledger[3] == LedgerRow(self.IDS[3], "failed", "missing", "", "", "no such file in r2plus1d_18")
+
+    def test_too_many_of_them_are_refused_with_both_folders(self, make_params, write, arrays, output):
+        del arrays["res152"][self.IDS[1]]
+        match = rf"features/res152 and .*features/r2plus1d_18: expected a file for each of 4 .* for 1: {self.IDS[1]};"
+        params, videos = make_params("llp"), videos_of(self.IDS)
+        refuse(match, params, write(arrays), output, modality="visual", videos=videos, kind=PipelineError)
+
+    def test_a_folder_that_is_not_there_is_named(self, make_params, write, arrays, output):
+        del arrays["r2plus1d_18"]
+        match = (
+            r"features/r2plus1d_18: expected the released visual features, as a folder or as r2plus1d_18\.zip .*neither"
+        )
+        refuse(match, make_params("llp"), write(arrays), output, modality="visual", videos=videos_of(self.IDS))
+
+    @pytest.mark.parametrize(
+        ("folder", "array", "match"),
+        [
+            (
+                "res152",
+                np.ones((10, 2048)),
+                r"res152 4O9rI-FpqLg: .* \(8 T, 2048\), as res152 .* \(10, 2048\) float64",
+            ),
+            ("res152", np.ones((80, 512)), r"found \(80, 512\) float64; use"),
+            ("res152", np.ones((10, 8, 2048)), r"found \(10, 8, 2048\)"),
+            ("r2plus1d_18", np.ones((10, 2048)), r"expected numbers of shape \(T, 512\), as r2plus1d_18 of LLP has"),
+            ("r2plus1d_18", np.ones((10, 512), bool), r"found \(10, 512\) bool"),
+            ("r2plus1d_18", np.float32(3), r"found \(\) float32"),
+        ],
+    )
+    def test_arrays_of_another_shape_are_refused(self, folder, array, match, make_params, write, arrays, output):
+        arrays[folder][self.IDS[3]] = array
+        refuse(match, make_params("llp"), write(arrays), output, modality="visual", videos=videos_of(self.IDS))
+
+    def test_a_value_that_is_not_finite_is_refused_by_its_segment(self, make_params, write, arrays, output):
+        arrays["res152"][self.IDS[2]][8 * 4 + 7, 2000] = np.inf
+        match = "features/res152 -VWVECUju4w segment 4: expected finite values, found inf"
+        refuse(match, make_params("llp"), write(arrays), output, modality="visual", videos=videos_of(self.IDS))
+
+    def test_a_damaged_file_is_a_failure_of_its_clip_alone(self, make_params, write, arrays, output):
+        raw = write(arrays)
+        (raw / "features" / "r2plus1d_18" / "7nSYwyaP4QE.npy").write_bytes(b"cut")
+        params = make_params("llp", max_failed_fraction=0.25)
+        assert import_features(params, "visual", videos_of(self.IDS), raw, output).num_videos == 3
+        row = load_ledger(output / "ledger.csv")[1]
+        assert (row.video_id, row.status, row.reason) == (self.IDS[1], "failed", "bad_array")
+        assert "r2plus1d_18/7nSYwyaP4QE.npy" in row.detail
+
+    def test_a_short_clip_is_as_long_as_the_shorter_of_its_arrays(self, make_params, write, arrays, output):
+        name = self.IDS[0]
+        arrays["res152"][name], arrays["r2plus1d_18"][name] = np.ones((72, 2048)), np.ones((7, 512))
+        import_features(make_params("llp", "float32"), "visual", videos_of(self.IDS), write(arrays), output)
+        row = load_ledger(output / "ledger.csv")[0]
+        assert row == LedgerRow(name, "partial", "short", "1111111000", "", "7 of 10 segments")
+        assert read_features(output)[name].any(axis=1).tolist() == [True] * 7 + [False] * 3
+
+    def test_clips_of_one_video_share_its_file_which_is_told(self, make_params, write, arrays, output, caplog):
+        videos = videos_of([*self.IDS, "BjCEufrlXm4_30_40"])
+        import_features(make_params("llp", "float32"), "audio", videos, write(arrays), output)
+        imported = read_features(output)
+        np.testing.assert_array_equal(imported["BjCEufrlXm4_30_40"], arrays["vggish"][self.IDS[0]])
+        lines = [message for message in caplog.messages if "the same features" in message]
+        assert lines == [
+            "import audio: 1 files of vggish are of several clips each and give them the same features, "
+            "such as BjCEufrlXm4_20_30 and BjCEufrlXm4_30_40"
+        ]
+
+    def test_a_file_of_its_own_goes_before_that_of_the_video(self, make_params, write, arrays, output, caplog):
+        other = np.random.default_rng(1).random((10, 128), np.float32)
+        raw = write(arrays)
+        np.save(raw / "features" / "vggish" / "BjCEufrlXm4_30_40.npy", other)
+        videos = videos_of([*self.IDS, "BjCEufrlXm4_30_40"])
+        import_features(make_params("llp", "float32"), "audio", videos, raw, output)
+        np.testing.assert_array_equal(read_features(output)["BjCEufrlXm4_30_40"], other)
+        assert "the same features" not in caplog.text
+
+    def test_other_formats_take_whole_ids_alone(self, make_params, write, arrays, output):
+        raw = write(arrays)
+        (raw / "features" / "vggish").rename(raw / "features" / "audio")
+        match = r"expected a file for each of 4 videos"
+        refuse(match, make_params("csv"), raw, output, videos=videos_of(self.IDS), kind=PipelineError)
 
 
 @pytest.fixture(scope="module")

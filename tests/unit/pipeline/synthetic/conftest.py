@@ -6,17 +6,17 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.synthetic.plan import ClipPlan, MediaFormat
+from pipeline.synthetic.plan import ClipPlan, Difficulty, MediaFormat, Source
 
 
 def _make_plan(**changes) -> ClipPlan:
     plan = ClipPlan(
         video_id="syn-0000abc",
-        category="Siren",
         split="train",
-        seen="1111110000",
-        heard="0011110011",
-        distractor=None,
+        sources=(Source("Siren", seen="1111110000", heard="0011110011"),),
+        difficulty=Difficulty(
+            object_heights=(0.5, 0.78), background_greys=(0.25, 0.8), clutter=(4, 12), sound_to_noise_db=(5.0, 18.0)
+        ),
         media=MediaFormat(width=64, height=48, sample_rate_hz=16000, num_channels=1),
         awkward="",
         seed=5,

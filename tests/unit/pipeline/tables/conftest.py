@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.methods.settings import Task
 from pipeline.params.schema import Params, TablesParams, load_params
 from pipeline.tables.definitions import Definitions, load_definitions
+from pipeline.tables.metrics import LEADING, METRICS
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import Counts, Record, failed, write_record
@@ -38,13 +40,28 @@ def rows_file(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def shipped() -> Definitions:
-    return load_definitions(ROOT / "tables/rows.yaml")
+    return load_definitions(ROOT / "tables/rows.yaml", "localization")
+
+
+@pytest.fixture
+def shipped_parsing() -> Definitions:
+    return load_definitions(ROOT / "tables/rows.yaml", "parsing")
 
 
 @pytest.fixture
 def published() -> Params:
     """Return AVE's params, with quick intervals."""
-    params = load_params(ROOT / "data/ave/preset.yaml")
+    return load_quick("ave")
+
+
+@pytest.fixture
+def llp() -> Params:
+    """Return LLP's params, with quick intervals."""
+    return load_quick("llp")
+
+
+def load_quick(name: str) -> Params:
+    params = load_params(ROOT / f"data/{name}/preset.yaml")
     return params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"num_resamples": 99})})
 
 
@@ -94,30 +111,52 @@ def write_runs(tmp_path: Path) -> Callable[..., Path]:
     """Return a writer of runs, a folder per row and seed from 1 on: ``write_runs(psp_full=[70, 72])``.
 
     A number is the percentage of segments that are right with the best epoch on validation, `test_above` less than
-    with the best on test; a text is the reason why there is no score; None leaves the run out.
+    with the best on test; a text is the reason why there is no score; None leaves the run out. Of parsing the number
+    is Type@AV per segment; every other score is a point above that on its left: A per segment 3 below, Event@AV per
+    event 6 above.
     """
 
-    def write(*, test_above: float = 1.0, weights: str = "keras", **rows: Sequence[float | str | None]) -> Path:
+    def write(
+        *,
+        task: Task = "localization",
+        test_above: float = 1.0,
+        weights: str = "keras",
+        **rows: Sequence[float | str | None],
+    ) -> Path:
         runs = tmp_path / "runs"
+        make = _right_segments if task == "localization" else _scores_of_clips
         for row, outcomes in rows.items():
             for seed, outcome in enumerate(outcomes, 1):
-                if outcome is not None:
-                    _write_run(runs / f"{row}-{seed}", row, seed, outcome, test_above, weights)
+                if isinstance(outcome, str):
+                    write_record(runs / f"{row}-{seed}", failed(row, seed, outcome), None)
+                elif outcome is not None:
+                    origins = {"visual": f"{weights}:19", "audio": "torchvggish"}
+                    record = Record(row, seed, "", NUM_VIDEOS, NUM_VIDEOS + 2, 7, 9, origins)
+                    write_record(runs / f"{row}-{seed}", record, make(outcome, outcome + test_above, seed))
         return runs
 
     return write
 
 
-def _write_run(folder: Path, row: str, seed: int, outcome: float | str, test_above: float, weights: str) -> None:
-    if isinstance(outcome, str):
-        write_record(folder, failed(row, seed, outcome), None)
-        return
-    record = Record(
-        row, seed, "", NUM_VIDEOS, NUM_VIDEOS + 2, 7, 9, {"visual": f"{weights}:19", "audio": "torchvggish"}
-    )
-    correct, on_test = (_right(outcome + above, seed) for above in (0, test_above))
-    video_ids = tuple(f"video{number:02d}" for number in range(NUM_VIDEOS))
-    write_record(folder, record, Counts(video_ids, np.full(NUM_VIDEOS, NUM_SEGMENTS), correct, on_test))
+VIDEO_IDS = tuple(f"video{number:02d}" for number in range(NUM_VIDEOS))
+
+
+def _right_segments(percent: float, on_test: float, seed: int) -> dict[str, Counts]:
+    total = np.full(NUM_VIDEOS, NUM_SEGMENTS)
+    return {"segment_accuracy": Counts(VIDEO_IDS, total, *(_right(each, seed) for each in (percent, on_test)))}
+
+
+def _scores_of_clips(percent: float, on_test: float, seed: int) -> dict[str, Counts]:
+    """Return sums of scores that make up the percentages, of one clip per video or two."""
+    names = list(METRICS["parsing"])
+    total = 1 + np.arange(NUM_VIDEOS) % 2
+    spread = np.random.default_rng(seed).uniform(-0.1, 0.1, NUM_VIDEOS)
+    spread -= (total * spread).sum() / total.sum()
+    counts = {}
+    for place, name in enumerate(names, -names.index(LEADING["parsing"])):
+        correct, correct_on_test = (total * ((each + place) / 100 + spread) for each in (percent, on_test))
+        counts[name] = Counts(VIDEO_IDS, total, correct, correct_on_test)
+    return counts
 
 
 def _right(accuracy: float, seed: int) -> np.ndarray:

@@ -3,12 +3,14 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.params.schema import EvaluateParams, Params
-from pipeline.tables.building import Results, Table, build_reported, build_table, describe_caveats
+from pipeline.tables.building import Results, build_table, describe_caveats
 from pipeline.tables.definitions import Definitions
 from pipeline.tables.published import Differences
 from pipeline.tables.reported import ReportedNumber
 from pipeline.tables.scores import RowScores, score_row
+from pipeline.tables.table import Table
 
+ACCURACY = ["segment_accuracy"]
 PARAMS = EvaluateParams(num_resamples=200, confidence=0.9, seed=0)
 VALIDATION, TEST = "Best epoch on validation", "Best epoch on test"
 
@@ -25,7 +27,7 @@ def build(shipped: Definitions, select: Callable, plan: Callable, write_runs: Ca
         **rows: list[float | str | None],
     ) -> Table | None:
         runs = write_runs(**rows)
-        scores = {row: score_row(row, runs, range(1, len(of) + 1), PARAMS) for row, of in rows.items()}
+        scores = {row: score_row(row, runs, range(1, len(of) + 1), ACCURACY, PARAMS) for row, of in rows.items()}
         plans = plan(shipped, select(*(row for row in rows if row in shipped.ablations)))
         results = Results(shipped, plans, scores, reported, differences or {}, PARAMS)
         return build_table(name, shipped.tables[name], results)
@@ -185,7 +187,7 @@ def test_settings_other_than_published_are_noted_at_the_tables_that_they_concern
 
 
 def scored(write_runs: Callable, weights: str) -> dict[str, RowScores]:
-    return {"psp_full": score_row("psp_full", write_runs(psp_full=[70], weights=weights), [1], PARAMS)}
+    return {"psp_full": score_row("psp_full", write_runs(psp_full=[70], weights=weights), [1], ACCURACY, PARAMS)}
 
 
 def test_random_weights_the_embedded_data_set_and_another_split_are_said(
@@ -199,21 +201,3 @@ def test_random_weights_the_embedded_data_set_and_another_split_are_said(
     leak_free = published.model_copy(update={"dataset": published.dataset.model_copy(update={"split": "leak_free"})})
     (caveat,) = describe_caveats(leak_free, scored(write_runs, "keras"))
     assert caveat.startswith("The leak-free split")
-
-
-def test_reported_numbers_are_listed_with_source_and_provenance(make_number: Callable) -> None:
-    doubtful = make_number(
-        "x", 59.9, "last", provenance="recalled", confidence="low", supervision="full", note="a note"
-    )
-    table = build_reported("published", "Published numbers", [doubtful, make_number("x", 70, "test")])
-    assert cells(table, "%") == ["59.9†‡", "70.0"]
-    assert cells(table, "Epoch") == ["last", "test"]
-    assert cells(table, "Provenance") == ["recalled", "read"]
-    assert cells(table, "Source") == ["a paper; a note", "a paper"]
-    assert cells(table, "Setting") == ["full", "–"]
-    assert table.notes == (
-        "Percent; segment accuracy where no other score is named.",
-        "† recalled, not yet looked up in the publication.",
-        "‡ recalled with low confidence.",
-    )
-    assert table.values[0]["percent"] == "59.9†‡"

@@ -13,7 +13,7 @@ MAIN = runpy.run_path(str(ROOT / "tests/unit/test_graph.py"))
 STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "tables/dvc.yaml")["stages"]
 
 
-RENDERING = ("rendering", "building", "published", "scores")
+RENDERING = ("rendering", "building", "layouts", "published", "scores")
 
 
 def code_of(stage: str) -> set[str]:
@@ -45,8 +45,11 @@ def test_every_path_on_a_command_line_is_a_dependency_or_an_output(stage: str) -
 
 
 def test_what_a_stage_reads_of_the_params_is_listed() -> None:
-    assert STAGES["plan"]["params"] == ["train", "tables"]
+    assert STAGES["plan"]["params"] == ["dataset.task", "train", "tables"]
     assert STAGES["render"]["params"] == ["dataset", "evaluate", "tables"]
+    planned = "".join((ROOT / path).read_text() for path in ("pipeline/tables/planning.py", "stages/table_plan.py"))
+    keys = {"params.dataset.task", "params.tables", "params.tables.num_epochs"}
+    assert set(re.findall(r"(?<!pipeline\.)\bparams\.[\w.]+", planned)) == keys
     read = "".join((ROOT / f"pipeline/tables/{name}.py").read_text() for name in RENDERING)
     assert set(re.findall(r"\bparams\.(dataset|features|visual|audio|train|report|evaluate|tables)\b", read)) == {
         "dataset",

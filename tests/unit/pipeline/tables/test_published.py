@@ -65,13 +65,44 @@ def test_what_else_makes_another_training_is_a_difference(
 
 def test_a_number_stands_beside_a_training_like_its_authors(shipped: Definitions, number: ReportedNumber) -> None:
     row = shipped.rows["psp_full"]
-    assert place([number], row, {}).beside == {"test": number}
-    assert place([number], row, {"spsa.form": "paper (released)"}).beside == {"test": number}
+    beside = {("test", "segment_accuracy"): number}
+    assert place([number], row, {}).beside == beside
+    assert place([number], row, {"spsa.form": "paper (released)"}).beside == beside
     placement = place([number], row, {"spsa.form": "paper (released)", "num_epochs": "8 (300)"})
     assert placement.beside == {}
     assert placement.apart == [(number, "not beside it: trained with other settings (num_epochs)")]
     placement = place([number], shipped.rows["psp_full_common"], {})
     assert (placement.beside, len(placement.apart)) == ({}, 1)
+
+
+def test_numbers_of_several_scores_stand_beside_one_row_each_with_its_score(
+    shipped_parsing: Definitions, make_number: Callable
+) -> None:
+    audio, visual = (
+        make_number("han_weak", value, "validation", metric=f"segment_{what}")
+        for what, value in (("audio", 60.1), ("visual", 52.9))
+    )
+    beside = place([audio, visual], shipped_parsing.rows["han_weak"], {}).beside
+    assert beside == {("validation", "segment_audio"): audio, ("validation", "segment_visual"): visual}
+
+
+def test_the_last_epoch_is_that_of_a_recipe_that_keeps_it(shipped_parsing: Definitions, make_number: Callable) -> None:
+    number = make_number("x", 60.0, "last", metric="segment_audio")
+    kept = place([number], shipped_parsing.rows["mmil_cpsp_weak"], {})
+    assert list(kept.beside) == [("validation", "segment_audio")]
+    assert place([number], shipped_parsing.rows["han_weak"], {}).beside == {}
+
+
+def test_the_shipped_params_of_llp_are_the_published_ones_but_for_the_working_form_of_vpsa(
+    shipped_parsing: Definitions, llp: Params
+) -> None:
+    params = llp.model_copy(update={"tables": llp.tables.model_copy(update={"rows": ["parsing_tau_050"]})})
+    plans = plan_rows(params, shipped_parsing)
+    working = {"vpsa.form": "intended (released)"}
+    assert find_differences(plans, shipped_parsing, shipped_parsing.rows.values()) == {
+        "mmil_cpsp_weak": working,
+        "mmil_cpsp_weak_common": working,
+    }
 
 
 def test_only_published_numbers_of_the_same_data_set_and_split_are_compared(

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from pipeline.core.errors import PipelineError
 from pipeline.params.schema import Params, TablesParams
-from pipeline.tables.definitions import load_definitions
+from pipeline.tables.definitions import Definitions, load_definitions
 from pipeline.tables.planning import plan_rows
 from pipeline.tables.rendering import render_tables
 from pipeline.tables.reported import ReportedNumber, load_reported
@@ -21,6 +21,7 @@ from pipeline.tables.reported import ReportedNumber, load_reported
 ROOT = Path(__file__).resolve().parents[4]
 HOSTILE = '=1+1|<script>alert(1)</script> & "50 %" $x_1$ \\input{x} *b* `c` #~^[d]\nsecond'
 ONE_LINE = " ".join(HOSTILE.split())
+KINDS = ("md", "tex", "csv")
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def render(
     ) -> Path:
         ablations: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "tables/rows.yaml")["ablations"]
         ablations["psa_v"]["label"] = label
-        definitions = load_definitions(rows_file(ablations))
+        definitions = load_definitions(rows_file(ablations), "localization")
         params = params.model_copy(update={"tables": selection or select(seeds=[1, 2])})
         output = tmp_path / "rendered"
         render_tables(
@@ -48,6 +49,35 @@ def render(
             plans=plan_rows(params, definitions),
             reported=load_reported(ROOT / "tables/reported.yaml") if reported is None else reported,
             runs=write_runs(**rows),
+            output=output,
+        )
+        return output
+
+    return make
+
+
+@pytest.fixture
+def render_parsing(
+    tmp_path: Path,
+    llp: Params,
+    shipped_parsing: Definitions,
+    select: Callable,
+    write_runs: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Path]:
+    """Return a renderer of the shipped tables with LLP's params, for two seeds of HAN and CPSP of parsing."""
+    monkeypatch.setattr("pipeline.tables.planning.source_fingerprint", lambda *modules: "code")
+
+    def make(**changes: object) -> Path:
+        selection = select(rows=["han_weak", "mmil_cpsp_weak"], seeds=[1, 2], **changes)
+        params = llp.model_copy(update={"tables": selection})
+        output = tmp_path / "rendered"
+        render_tables(
+            params=params,
+            definitions=shipped_parsing,
+            plans=plan_rows(params, shipped_parsing),
+            reported=load_reported(ROOT / "tables/reported.yaml"),
+            runs=write_runs(task="parsing", han_weak=[50, 53], mmil_cpsp_weak=[60, 61]),
             output=output,
         )
         return output
@@ -249,3 +279,66 @@ def test_a_damaged_run_stops_it(render: Callable, tmp_path: Path) -> None:
     (folder / "record.json").write_text("{")
     with pytest.raises(PipelineError, match="psp_full-1"):
         render(cpsp_full=[78, 79])
+
+
+def test_ten_scores_are_the_same_in_all_formats(render_parsing: Callable) -> None:
+    output = render_parsing()
+    names = ("index.html", *(f"{name}.{kind}" for name in ("parsing", "published", "reruns") for kind in KINDS))
+    assert {path.name for path in output.iterdir()} == set(names), "rows of localization are of no concern here"
+
+    text = (output / "parsing.md").read_text()
+    markdown = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line]
+    assert {len(cells) for cells in markdown} == {13}
+    page = Page((output / "index.html").read_text()).tables["Parsing"]
+    assert page[0] == ["", "Per segment", "Per event"]
+    assert [cell.rpartition(": ")[2] for cell in markdown[0]] == page[1]
+    body = [[html.unescape(cell).strip("*") for cell in cells] for cells in markdown[2:]]
+    assert [cells[:1] if not any(cells[1:]) else cells for cells in body] == page[2:]
+    assert [cells[0] for cells in body] == [
+        *("Epoch that the recipe keeps", "HAN", "95 % interval", "Published", "Difference"),
+        *("CPSP (parsing)", "95 % interval"),
+        *("Best epoch on test", "HAN", "95 % interval", "CPSP (parsing)", "95 % interval"),
+    ]
+    assert body[3][3:] == ["60.1", "52.9", "48.9", "54.0", "55.4", "51.3", "48.9", "43.0", "47.7", "48.0"]
+
+    latex = (output / "parsing.tex").read_text()
+    lines = latex.split(r"\midrule", 1)[1].split(r"\bottomrule")[0].strip().splitlines()
+    of_rows = [line.strip().removesuffix(r" \\").split(" & ") for line in lines if " & " in line]
+    shown = [[cell.replace(r"$\pm$", "±").replace("$-$", "−").replace("--", "–") for cell in row] for row in of_rows]
+    expected = [cells for cells in body if any(cells[1:])]
+    assert [[cells[0].removeprefix(r"\quad ").replace(r"\%", "%"), *cells[1:]] for cells in shown] == expected
+    of_csv = rows_of(output / "parsing.csv")
+    assert len(of_csv) == 20
+    assert [row["validation_selected_published"] for row in of_csv[:10]] == body[3][3:]
+
+
+def test_latex_of_ten_scores_takes_the_width_of_the_page(render_parsing: Callable) -> None:
+    output = render_parsing()
+    latex = (output / "parsing.tex").read_text()
+    assert latex.startswith("% \\usepackage{booktabs, graphicx}\n\\begin{table*}\n")
+    assert latex.endswith("\\end{table*}\n")
+    assert r"\resizebox{\textwidth}{!}{%" in latex
+    assert r"\begin{tabular}{lrrrrrrrrrrrr}" in latex
+    assert latex.count("{") == latex.count("}")
+    assert r"\cmidrule(lr){4-8} \cmidrule(lr){9-13}" in latex
+    assert r"\multicolumn{13}{l}{\emph{Best epoch on test}} \\" in latex
+    assert latex.count("    \\quad 95 \\% interval & ") == 4, "lines that say more of another are indented"
+    assert latex.count(r"\midrule") == 2, "one below the head, one between the blocks"
+    assert "resizebox" not in (output / "published.tex").read_text()
+
+
+def test_the_page_says_what_the_numbers_are(render: Callable, render_parsing: Callable) -> None:
+    of_parsing = (render_parsing() / "index.html").read_text()
+    assert "F-scores in percent" in of_parsing
+    assert "Accuracy: segments" not in of_parsing
+    assert "Accuracy: segments" in (render(psp_full=[70, 71]) / "index.html").read_text()
+
+
+def test_published_numbers_of_parsing_leave_the_table_where_other_settings_are_trained(
+    render_parsing: Callable,
+) -> None:
+    text = (render_parsing(num_epochs=3) / "parsing.md").read_text()
+    assert "| Published |" not in text
+    assert "- HAN: published A per segment 60.1, V per segment 52.9, " in text
+    assert r"; not beside it: trained with other settings (num\_epochs)." in text
+    assert "HAN, weak: not the published settings (those in brackets): num\\_epochs 3 (40)" in text

@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from pipeline.core.errors import ParamsError
 from pipeline.tables.definitions import Definitions
+from pipeline.tables.metrics import METRICS
 from pipeline.tables.reported import ReportedNumber, load_reported
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -37,8 +38,8 @@ PUBLISHED = {
     ("DG-SCT", "ave", None, 82.18, "unknown", "read"),
 }
 HAN = {
-    "segment": {"audio": 60.1, "visual": 52.9, "audio-visual": 48.9, "type": 54.0, "event": 55.4},
-    "event": {"audio": 51.3, "visual": 48.9, "audio-visual": 43.0, "type": 47.7, "event": 48.0},
+    "segment": {"audio": 60.1, "visual": 52.9, "audio_visual": 48.9, "type_at_av": 54.0, "event_at_av": 55.4},
+    "event": {"audio": 51.3, "visual": 48.9, "audio_visual": 43.0, "type_at_av": 47.7, "event_at_av": 48.0},
 }
 RERUNS = {
     ("PSP", None, (75.2, 75.8)),
@@ -62,15 +63,16 @@ def test_every_published_number_is_there_with_its_provenance(numbers: list[Repor
     ]
     assert set(found) == PUBLISHED
     assert len(found) == len(PUBLISHED)
-    assert all(number.metric == "segment accuracy" for number in numbers if number.method != "HAN")
+    assert all(number.metric == "segment_accuracy" for number in numbers if number.method != "HAN")
 
 
 def test_the_numbers_of_parsing_are_there(numbers: list[ReportedNumber]) -> None:
     of_parsing = [number for number in numbers if number.method == "HAN"]
-    expected = {f"F-score per {level}, {what}": value for level, of in HAN.items() for what, value in of.items()}
+    expected = {f"{level}_{what}": value for level, of in HAN.items() for what, value in of.items()}
     assert {number.metric: number.value for number in of_parsing} == expected
-    assert {(n.dataset, n.supervision, n.provenance, n.kind, n.row) for n in of_parsing} == {
-        ("llp", "weak", "read", "published", None)
+    assert list(expected) == list(METRICS["parsing"])
+    assert {(n.dataset, n.supervision, n.provenance, n.kind, n.row, n.protocol) for n in of_parsing} == {
+        ("llp", "weak", "read", "published", "han_weak", "validation")
     }
 
 
@@ -94,18 +96,19 @@ def test_recalled_numbers_carry_a_dagger_and_doubtful_ones_another(numbers: list
     assert "82.36" in {number.text for number in numbers}
 
 
-def test_numbers_are_about_rows_that_exist_one_per_data_set_and_epoch(
-    numbers: list[ReportedNumber], shipped: Definitions
+def test_numbers_are_about_rows_that_exist_one_per_data_set_epoch_and_score(
+    numbers: list[ReportedNumber], shipped: Definitions, shipped_parsing: Definitions
 ) -> None:
     of_rows = [number for number in numbers if number.row]
+    methods = {**shipped.methods, **shipped_parsing.methods}
     for number in of_rows:
-        row = shipped.methods[number.row]
+        row = methods[number.row]
         assert row.recipe == "authors"
         assert (row.label, row.supervision) == (number.method, number.supervision)
-    places = [(number.row, number.dataset, number.protocol) for number in of_rows]
+    places = [(number.row, number.dataset, number.protocol, number.metric) for number in of_rows]
     assert len(set(places)) == len(places)
-    assert len(of_rows) == 13
-    assert len({number.row for number in of_rows}) == 11
+    assert len(of_rows) == 13 + 10
+    assert len({number.row for number in of_rows}) == 11 + 1
     assert not {"avel_full", "avel_weak", "avsdn_full", "avsdn_weak"} & {number.row for number in of_rows}
 
 
@@ -129,6 +132,18 @@ GOOD = {
         ({"value": [75.2]}, r"numbers\.0\.value"),
         ({"sauce": "x"}, r"numbers\.0\.sauce: expected no such key"),
         ({"source": None}, r"numbers\.0\.source"),
+        (
+            {"metric": "type_at_av"},
+            r"numbers\.0\.metric: expected segment_accuracy \| segment_audio .*found 'type_at_av'",
+        ),
+        (
+            {"row": "han_weak"},
+            r"numbers\.0\.metric: expected segment_audio .* where the row is of parsing, found 'segment_acc",
+        ),
+        (
+            {"row": "psp_full", "metric": "event_audio"},
+            r"expected segment_accuracy where the row is of localization, found",
+        ),
     ],
 )
 def test_a_faulty_entry_is_refused_in_one_line(tmp_path: Path, changes: dict, message: str) -> None:

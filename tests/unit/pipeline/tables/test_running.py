@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,10 +12,12 @@ import torch
 from pipeline.core.errors import ParamsError, ShardError, TrainingError
 from pipeline.evaluation.stage import evaluate_run
 from pipeline.params.schema import Params, TrainParams
+from pipeline.store.shards import ShardIndex
 from pipeline.tables import running
+from pipeline.tables.metrics import METRICS
 from pipeline.tables.plans import Plan
-from pipeline.tables.records import load_record
-from pipeline.tables.running import run_row
+from pipeline.tables.records import Counts, Record, load_record
+from pipeline.tables.running import run_row, weights_of
 from pipeline.training.checkpoints import SELECTIONS
 from pipeline.training.dataset import load_dataset
 from pipeline.training.localization.dataset import LocalizationDataset
@@ -46,6 +49,11 @@ def run(make_run: Callable[..., Path], make_params: Callable[..., Params], tmp_p
     return run_it
 
 
+def load_run(folder: Path, *metrics: str) -> tuple[Record, list[Counts]]:
+    record, counts = load_record(folder, metrics or ["segment_accuracy"])
+    return record, list(counts.values())
+
+
 @pytest.mark.slow
 def test_a_row_scores_what_the_main_graph_would_with_its_settings(
     run: Callable, make_params: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -58,7 +66,7 @@ def test_a_row_scores_what_the_main_graph_would_with_its_settings(
         shutil.copy(tmp_path / "poor" / SELECTIONS["val"], output / SELECTIONS["test"])
 
     monkeypatch.setattr(running, "train", train_two)
-    record, counts = load_record(run())
+    record, (counts,) = load_run(run())
     assert (record.row, record.seed, record.reason) == ("tau", 5, "")
     assert record.weights == {"visual": "random:19", "audio": "random:128"}
 
@@ -76,6 +84,86 @@ def test_a_row_scores_what_the_main_graph_would_with_its_settings(
     assert counts.video_ids == tuple(sorted(dataset.test.clips.video_ids))
 
 
+PARSED = {
+    "train.method": "han",
+    "train.supervision": "weak",
+    "train.han.weak.num_epochs": 3,
+    "train.han.weak.milestones": [2],
+    "train.han.weak.learning_rate": 0.001,
+    "evaluate.gate": "authors",
+}
+
+
+@pytest.fixture
+def run_parsing(
+    make_parsing_run: Callable[..., Path], make_parsing_params: Callable[..., Params], tmp_path: Path
+) -> Callable[..., Path]:
+    """Return a runner of one row of HAN with seed 5 on data of which one test clip has no sound."""
+    data = make_parsing_run(num_clips=48, without_audio=("clip20",))
+    params = make_parsing_params(**{"dataset.min_coverage": 0.5, "evaluate.gate": "own"})
+
+    def run_it(**changes: object) -> Path:
+        output = tmp_path / "runs" / f"{'-'.join(map(str, changes.values()))}-5"
+        run_row(params, Plan("x", {**PARSED, **changes}, "code"), 5, data / "prepared", data / "features", output)
+        return output
+
+    run_it.data = data
+    return run_it
+
+
+@pytest.mark.slow
+def test_a_row_of_parsing_has_its_ten_scores_by_the_gate_of_the_row(
+    run_parsing: Callable, make_parsing_params: Callable, tmp_path: Path
+) -> None:
+    params = make_parsing_params(**{**PARSED, "train.seed": 5, "dataset.min_coverage": 0.5})
+    dataset = load_dataset(params, run_parsing.data / "prepared", run_parsing.data / "features")
+    train(params.train, dataset, tmp_path / "train", CPU)
+    evaluate_run(params.evaluate, dataset, tmp_path / "train", tmp_path / "evaluate", CPU)
+    metrics = json.loads((tmp_path / "evaluate/metrics.json").read_text())
+
+    record, counts = load_run(run_parsing(), *METRICS["parsing"])
+    for metric, of in zip(METRICS["parsing"], counts, strict=True):
+        assert 100 * of.correct.sum() / of.total.sum() == pytest.approx(metrics[metric], abs=1e-4)
+        assert of.video_ids == tuple(sorted(dataset.test.clips.video_ids))
+    leading = counts[list(METRICS["parsing"]).index(dataset.score_name)]
+    on_test = 100 * leading.correct_test_selected.sum() / leading.total.sum()
+    assert on_test == pytest.approx(metrics["test_selected_segment_type_at_av"], abs=1e-4)
+    assert (record.best_epoch, record.test_selected_epoch) == (metrics["best_epoch"], metrics["test_selected_epoch"])
+    assert (record.num_clips, record.num_clips_expected) == (len(dataset.test), len(dataset.test) + 1)
+
+    _, by_own = load_run(run_parsing(**{"evaluate.gate": "own"}), *METRICS["parsing"])
+    of_own = [100 * of.correct.sum() / of.total.sum() for of in by_own]
+    assert of_own == pytest.approx([metrics[f"own_gate_{metric}"] for metric in METRICS["parsing"]], abs=1e-4)
+    assert of_own != pytest.approx([metrics[metric] for metric in METRICS["parsing"]]), (
+        "the gates could not be told apart"
+    )
+
+
+@pytest.mark.slow
+def test_a_row_with_the_other_gate_is_not_trained_again(
+    run_parsing: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        run_parsing()
+        assert "3 of 3 epochs to go" in caplog.text
+        caplog.clear()
+        run_parsing(**{"evaluate.gate": "own"})
+    assert "0 of 3 epochs to go" in caplog.text
+
+
+def test_what_motion_features_were_made_with_is_recorded() -> None:
+    def dataset(**recipe: object) -> SimpleNamespace:
+        folders = {
+            modality: SimpleNamespace(index=ShardIndex(modality, of, "", 1, ()))
+            for modality, of in (("visual", {"weights": "torchvision", **recipe}), ("audio", {"weights": "random:1"}))
+        }
+        return SimpleNamespace(**folders)
+
+    assert weights_of(dataset()) == {"visual": "torchvision", "audio": "random:1"}
+    with_motion = weights_of(dataset(motion={"weights": "random:19"}))
+    assert with_motion == {"visual": "torchvision", "audio": "random:1", "motion": "random:19"}
+
+
 def test_what_was_trained_before_is_not_trained_again(run: Callable, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         run()
@@ -86,9 +174,8 @@ def test_what_was_trained_before_is_not_trained_again(run: Callable, caplog: pyt
 
 
 def test_a_training_that_diverges_leaves_its_reason(run: Callable) -> None:
-    record, counts = load_record(
-        run(**{"train.cpsp.full.learning_rate": 1e30, "train.cpsp.full.max_gradient_norm": None})
-    )
+    output = run(**{"train.cpsp.full.learning_rate": 1e30, "train.cpsp.full.max_gradient_norm": None})
+    record, counts = load_record(output, ["segment_accuracy"])
     assert record.reason.startswith("loss in epoch ")
     assert "expected finite numbers" in record.reason
     assert counts is None
@@ -112,7 +199,7 @@ def test_whatever_goes_wrong_in_one_training_is_its_reason(
         raise fault
 
     monkeypatch.setattr(running, "train", fail)
-    record, _ = load_record(run())
+    record, _ = load_record(run(), ["segment_accuracy"])
     assert record.reason.startswith(reason)
     assert "\n" not in record.reason
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+import pipeline.features.visual.extractor as extractor_module
 from models.backbones.vgg19 import VGG19, keras_layers
 from pipeline.core.errors import WeightsError
 from pipeline.core.files import sha256_of_file
-from pipeline.features.visual.extractor import VisualExtractor
+from pipeline.features.contract import JointExtractor
+from pipeline.features.visual.extractor import TwoStreamExtractor, VisualExtractor, visual_extractor
 from pipeline.features.visual.preprocessing import preprocess_torchvision
 from pipeline.params.schema import VisualParams, load_params
 
@@ -178,3 +180,70 @@ def test_the_recipe_holds_what_changes_a_value_and_the_code_what_computes_it(ran
 def test_the_code_is_that_of_the_backbone_alone(random_extractor, make_extractor):
     others = {make_extractor(backbone=name).code for name in ("resnet101", "r2plus1d_18")}
     assert len({random_extractor.code, *others}) == 3
+
+
+MOTION = {"backbone": "r2plus1d_18", "weights": "random", "weights_sha256": None, "weights_seed": 18}
+
+
+class TestTwoStreams:
+    @pytest.fixture
+    def built(self, monkeypatch) -> list[tuple[str, str]]:
+        """Build no network, and note by which weights each would be built."""
+        built = []
+
+        def note(backbone, weights, seed):
+            built.append((backbone.subject, weights.sha256))
+            return torch.nn.Identity()
+
+        monkeypatch.setattr(extractor_module, "build_network", note)
+        return built
+
+    @pytest.fixture
+    def make(self, built) -> Callable[..., TwoStreamExtractor]:
+        dataset = PARAMS.dataset.model_copy(update={"num_segments": 3})
+
+        def make(**changes: object) -> TwoStreamExtractor:
+            settings = {"backbone": "resnet152_pooled", "combine": "stack", "frames_per_segment": 8, "motion": MOTION}
+            return visual_extractor(visual_params(**{**settings, **changes}), dataset, CPU)
+
+        return make
+
+    def test_are_those_of_the_params_each_with_its_own_weights(self, make, built):
+        extractor = make(weights_seed=3)
+        assert isinstance(extractor, JointExtractor)
+        assert not isinstance(extractor.streams[0], JointExtractor)
+        assert built == [("pooled ResNet vectors", "random:3"), ("pooled R(2+1)D vectors", "random:18")]
+        assert [stream.feature_shape for stream in extractor.streams] == [(8, 2048), (512,)]
+        assert [stream.combine for stream in extractor.streams] == ["stack", "mean"]
+        assert extractor.feature_shape == (8 * 2048 + 512,)
+        assert extractor.weights_sha256 == "random:3, motion random:18"
+
+    def test_decode_once_for_both_squares(self, make):
+        decoder = make(sampling="time").decoder
+        assert (decoder.image_size, decoder.resize, decoder.sampling) == (224, "crop", "time")
+        assert (decoder.motion_image_size, decoder.motion_resize) == (112, "stretch_antialiased")
+        assert (decoder.num_segments, decoder.frames_per_segment) == (3, 8)
+
+    def test_have_verified_weights_of_which_both_hashes_are_kept(self, make, tmp_path):
+        path = tmp_path / "motion.pth"
+        torch.save({"stem.0.weight": torch.zeros(1)}, path)
+        sha256 = sha256_of_file(path)
+        local = {**MOTION, "weights": str(path), "weights_sha256": sha256}
+        assert make(motion=local).weights_sha256 == f"random:19, motion {sha256}"
+        with pytest.raises(WeightsError, match=r"motion\.pth: expected sha256 00000000"):
+            make(motion={**local, "weights_sha256": "00000000"})
+
+    def test_are_named_by_the_code_of_both_networks(self, make, monkeypatch):
+        named = []
+        monkeypatch.setattr(extractor_module, "source_fingerprint", lambda *modules: named.append(modules) or "code")
+        make()
+        assert named[-1] == (
+            "pipeline.features.visual.extractor",
+            "pipeline.backbones.resnet",
+            "models.backbones.resnet",
+            "pipeline.backbones.r2plus1d",
+            "models.backbones.r2plus1d",
+        )
+
+    def test_are_one_where_there_is_no_motion(self, make):
+        assert isinstance(make(motion=None), VisualExtractor)

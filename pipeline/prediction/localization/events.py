@@ -1,11 +1,11 @@
-"""What is said about a video: a prediction per segment, and the events that successive segments make."""
+"""What localization says about a video: a prediction per segment, and the events that successive segments make."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from pipeline.drawing.timelines import find_spans
+from pipeline.prediction.videos import VideoPrediction
 from pipeline.store.manifest import BACKGROUND
 
 
@@ -51,27 +51,19 @@ class Event:
 
 
 @dataclass(frozen=True)
-class VideoPrediction:
-    """All that is said about one video.
+class LocalizedVideo(VideoPrediction):
+    """The events of a video that are seen and heard.
 
     Parameters
     ----------
-    path : Path
-    duration_seconds : float
-        Of its pictures.
     segments : tuple of Segment
     attention : np.ndarray
         Shape (segments, P), float32: how a network spreads its look over the positions of the visual map, row by row;
         zero where nothing was computed.
-    warnings : tuple of str
-        A line each.
     """
 
-    path: Path
-    duration_seconds: float
     segments: tuple[Segment, ...]
     attention: np.ndarray
-    warnings: tuple[str, ...]
 
     @property
     def is_event(self) -> tuple[bool, ...]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.drawing.palette import colours
 from pipeline.prediction import picture
-from pipeline.prediction.picture import save_picture
+from pipeline.prediction.localization.picture import LEFT, save_picture
 
 CATEGORIES = ("bell", "siren", "<b>a & b\n--> $x_1$")
 
@@ -48,8 +48,8 @@ def test_attention_is_laid_over_events_alone(make_prediction: Callable, video: P
     above = 185  # everything else that may differ is below the pictures
     changed = np.argwhere(np.abs(plain - marked)[:above].max(axis=2) > 40)[:, 1]
     brighter = np.argwhere((marked - plain)[:above].max(axis=2) > 40)[:, 1]
-    column = (picture.WIDTH - picture.LEFT - picture.RIGHT) / 5 * picture.DOTS_PER_INCH
-    left = picture.LEFT * picture.DOTS_PER_INCH + 2 * column
+    column = (picture.WIDTH - LEFT - picture.RIGHT) / 5 * picture.DOTS_PER_INCH
+    left = LEFT * picture.DOTS_PER_INCH + 2 * column
     assert len(brighter)
     assert changed.min() >= left - 2
     assert changed.max() <= left + column

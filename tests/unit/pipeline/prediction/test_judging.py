@@ -15,7 +15,7 @@ from pipeline.evaluation.stage import evaluate_run
 from pipeline.extraction.stage import extract
 from pipeline.features.audio.extractor import AudioExtractor
 from pipeline.features.visual.extractor import VisualExtractor
-from pipeline.prediction.localizing import localize_video
+from pipeline.prediction.judging import predict_video
 from pipeline.prediction.network import WeightFiles, load_model
 from pipeline.store.manifest import Clip, Manifest, VideoFile
 from pipeline.training.checkpoints import SELECTIONS, build_network, new_checkpoint, save_checkpoint
@@ -40,10 +40,10 @@ def test_windows_of_a_long_video_are_joined(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipeline.prediction.localizing.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("pipeline.prediction.judging.BLOCK_BYTES", block_bytes)
     video = media.write(tmp_path / "long.mp4", num_frames=225, audio_seconds=9.0)
     reported: list[tuple[int, int]] = []
-    prediction = localize_video(make_model(sampling=sampling), video, lambda *progress: reported.append(progress))
+    prediction = predict_video(make_model(sampling=sampling), video, lambda *progress: reported.append(progress))
     # Windows start at seconds 0, 4 and 5; segments 5 and 6 are taken from the second, 7 and 8 from the third.
     said = [segment.prediction for segment in prediction.segments]
     assert said == [
@@ -63,7 +63,7 @@ def test_segments_carry_times_relevance_and_probability(
     make_model: Callable, media: SimpleNamespace, tmp_path: Path
 ) -> None:
     video = media.write(tmp_path / "clip.mp4", num_frames=100, audio_seconds=4.0)
-    segments = localize_video(make_model(), video).segments
+    segments = predict_video(make_model(), video).segments
     assert [(segment.start_seconds, segment.end_seconds) for segment in segments] == [(0, 1), (1, 2), (2, 3), (3, 4)]
     event = 1 / (1 + np.exp(-2.0))
     assert [segment.relevance for segment in segments] == pytest.approx([1 - event, event, 1 - event, event])
@@ -76,9 +76,9 @@ def test_segments_carry_times_relevance_and_probability(
 def test_segments_without_sound_are_background_and_counted(
     block_bytes: int, make_model: Callable, media: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.prediction.localizing.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("pipeline.prediction.judging.BLOCK_BYTES", block_bytes)
     video = write_uncompressed(media, tmp_path / "quiet", num_frames=300, audio_seconds=5.4)
-    prediction = localize_video(make_model(), video)
+    prediction = predict_video(make_model(), video)
     segments = prediction.segments
     assert [segment.prediction == "background" for segment in segments[:5]] == [True, False, True, False, True]
     assert [segment.missing for segment in segments] == [()] * 5 + [("audio",)] * 7
@@ -93,9 +93,9 @@ def test_a_video_shorter_than_a_window_has_its_own_segments_only(
     make_model: Callable, media: SimpleNamespace, tmp_path: Path
 ) -> None:
     video = write_uncompressed(media, tmp_path / "short", num_frames=60, audio_seconds=2.4)
-    assert len(localize_video(make_model(), video).segments) == 2
+    assert len(predict_video(make_model(), video).segments) == 2
     video = write_uncompressed(media, tmp_path / "longer", num_frames=63, audio_seconds=2.52)
-    assert len(localize_video(make_model(), video).segments) == 3
+    assert len(predict_video(make_model(), video).segments) == 3
 
 
 @pytest.mark.usefixtures("decode_in_test")
@@ -103,10 +103,10 @@ def test_frames_by_number_that_are_far_from_their_segment_are_warned_of(
     make_model: Callable, media: SimpleNamespace, tmp_path: Path
 ) -> None:
     video = write_uncompressed(media, tmp_path / "short", num_frames=50, audio_seconds=4.0)
-    prediction = localize_video(make_model(sampling="frames"), video)
+    prediction = predict_video(make_model(sampling="frames"), video)
     assert len(prediction.segments) == 4, "the sound lasts, and the rule spreads two seconds of frames over all of it"
     assert any("up to 0.5 s from their segment" in warning for warning in prediction.warnings)
-    assert not any("number" in warning for warning in localize_video(make_model(), video).warnings)
+    assert not any("number" in warning for warning in predict_video(make_model(), video).warnings)
 
 
 @pytest.mark.usefixtures("decode_in_test")
@@ -124,7 +124,7 @@ def test_a_video_without_one_of_both_has_no_event_to_find(
 ) -> None:
     video = media.write(tmp_path / "half.mkv", **{"num_frames": 100, "audio_codec": "pcm_s16le", **settings})
     with pytest.raises(MediaError, match=r"^half\.mkv: ") as raised:
-        localize_video(make_model(), video)
+        predict_video(make_model(), video)
     assert raised.value.reason == reason
 
 
@@ -139,7 +139,7 @@ def test_files_that_are_no_videos_are_refused_by_a_process_of_their_own(make_mod
         (f"{'n' * 300}.mp4", "unreadable"),
     ):
         with pytest.raises(MediaError) as raised:
-            localize_video(make_model(), tmp_path / name)
+            predict_video(make_model(), tmp_path / name)
         assert raised.value.reason == reason
 
 
@@ -200,7 +200,7 @@ def test_a_clip_of_a_data_set_gets_the_prediction_that_evaluation_gave_it(
 
     model = load_model(tmp_path / "train", WeightFiles(), CPU)
     predicted = {
-        name: [(str(n), s.prediction, s.relevance) for n, s in enumerate(localize_video(model, path).segments)]
+        name: [(str(n), s.prediction, s.relevance) for n, s in enumerate(predict_video(model, path).segments)]
         for name in names
         if (path := raw / f"{name}.mkv")
     }
