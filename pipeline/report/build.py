@@ -37,6 +37,7 @@ from pipeline.store.shards import SCHEMA
 PAGES: Mapping[Task, TaskPage] = {"localization": LOCALIZATION, "parsing": PARSING}
 
 MAX_PROBLEM_VIDEOS = 50
+MAX_SPLIT_COLUMNS = 3  # of the audit's table; one of more stands on its side
 NUM_OPEN = 3  # clips that show their details from the start
 
 
@@ -103,6 +104,7 @@ def _render(page: TaskPage, run: Run, explorer: Explorer, colour_of: Mapping[str
         makings=provenance.describe_makings(run),
         charts=scores.draw_charts(run, page.score_title),
         audit=provenance.sort_audit(run.audit),
+        max_columns=MAX_SPLIT_COLUMNS,
         ledgers={name: provenance.explain_ledger(run.features[name].summary) for name in MODALITIES},
         offsets=run.features["visual"].summary.offsets,
         explanation=provenance.explain_frames(run),

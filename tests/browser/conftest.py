@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from avel_testing.fake_parsing_runs import make_fake_parsing_run
 from avel_testing.fake_runs import make_fake_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -138,6 +139,31 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_fake_run(
         tmp_path_factory.mktemp("hostile"),
         ('"><script>document.title = "owned"</script>', "</script><img src=x onerror=\"document.title='owned'\">"),
+        clip_prefix="\"></li><script>document.title = 'owned'</script>",
+        has_media=False,
+    )
+    run.build()
+    return run.root / "report/index.html"
+
+
+@pytest.fixture(scope="session")
+def parsing_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a page of parsing: 50 test clips and 2 of validation, four in detail, some with pictures and sound."""
+    run = make_fake_parsing_run(tmp_path_factory.mktemp("parsing"), num_test_clips=50, report={"num_clips": 4})
+    run.build()
+    return run.root / "report/index.html"
+
+
+@pytest.fixture(scope="session")
+def hostile_parsing_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a page of parsing whose ids and names try to get out of where they are written."""
+    run = make_fake_parsing_run(
+        tmp_path_factory.mktemp("hostile-parsing"),
+        (
+            '"><script>document.title = "owned"</script>',
+            "</title></script><img src=x onerror=\"document.title='owned'\">",
+            "</svg><script>document.title = 'owned'</script>",
+        ),
         clip_prefix="\"></li><script>document.title = 'owned'</script>",
         has_media=False,
     )

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -5,7 +6,8 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.media.container import REASONS
 from pipeline.report.build import MAX_PROBLEM_VIDEOS
-from pipeline.report.provenance import explain_offsets
+from pipeline.report.provenance import explain_offsets, sort_audit
+from pipeline.report.wording import SPACE
 from pipeline.store.ledger import OffsetSummary
 from pipeline.store.shards import load_ledger, save_ledger
 
@@ -49,6 +51,36 @@ class TestNotice:
 
     def test_is_absent_for_published_weights_on_a_real_data_set(self, make_run):
         assert NOTICE not in make_run(weights="published", dataset_format="csv", has_media=False).build()
+
+
+class TestAudit:
+    def test_splits_are_a_table_of_whatever_the_audit_counts_as_text(self):
+        splits = {
+            "val": {"num_clips": 2, "num_timed_clips": None, "of_tags": {"dog": 1}, "background_share": 0.25},
+            "train": {"num_clips": 12345, "num_timed_clips": 0, "of_tags": {}, "background_share": None},
+        }
+        found = sort_audit({"splits": splits})["splits"]
+        assert found["columns"] == ["clips", "timed clips", "background"]
+        assert {split: [cell.replace(SPACE, " ") for cell in cells] for split, cells in found["rows"].items()} == {
+            "train": ["12345", "0", "–"],
+            "val": ["2", "–", "25.0 %"],
+        }
+        assert list(found["rows"]) == ["train", "val"]
+
+    def test_an_audit_without_splits_has_no_table(self):
+        assert sort_audit({"num_clips": 3})["splits"] == {"columns": [], "rows": {}}
+
+    def test_a_table_of_many_columns_stands_on_its_side(self, make_run, read_page):
+        run = make_run(has_media=False)
+        path = run.root / "prepared/audit.json"
+        audit = json.loads(path.read_text())
+        audit["splits"] = {
+            "val": {"num_clips": 7, "num_videos": 6, "num_audio_segments": 50, "num_visual_segments": 40},
+            "test": {"num_clips": 9, "num_videos": 8, "num_audio_segments": 70, "num_visual_segments": 60},
+        }
+        path.write_text(json.dumps(audit))
+        text = read_page(run.build()).text
+        assert "split val test clips 7 9 videos 6 8 audio segments 50 70 visual segments 40 60" in text
 
 
 class TestLedgers:

@@ -41,6 +41,11 @@ class TestPage:
         assert "5 of 6 clips" in page.text
         assert "Weights of epoch 3, the last validated." in page.text
 
+    def test_draws_the_references_on_the_scale_of_the_score(self, text):
+        lines = re.findall(r'<i class="baseline" style="left:([\d.]+)%">', text)
+        assert lines == ["14.50", "9.50"]
+        assert '<i class="value" style="left:63.00%">' in text
+
     def test_says_of_the_score_selected_on_test_that_it_is_no_result(self, page):
         assert "Selected on the test split 85.2 % Epoch 4. Type@AV per segment, for comparison" in page.text
 
@@ -133,6 +138,11 @@ class TestClips:
         assert "the clip's: 0.20" in detail
         assert "0.20 closed" in detail
         assert detail.count("closed by the clip's 0.20") == 2
+
+    def test_a_lane_is_hatched_where_there_is_no_media(self, text):
+        tracks = re.findall(r'<div class="track lane-track">(.*?)<svg', text, re.DOTALL)
+        hatched = [re.findall(r"grid-column:(\d+)", track) for track in tracks]
+        assert [places for places in hatched if places] == [["4"], ["4"]]  # what is heard in clip1, and in clip-val1
 
     def test_says_of_a_modality_without_lanes_that_there_is_nothing(self, page):
         assert "nothing heard or predicted" in page.text
