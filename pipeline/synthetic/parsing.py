@@ -48,7 +48,7 @@ RELATIONS = ("together", "heard longer", "seen longer", "shifted", "heard only",
 LENGTHS = (4, 10)  # segments from a source's first, in either modality, to its last
 PAUSE_SHARE = 0.15  # of the times that a source is seen or heard for five segments or more have a pause of one or two
 DIFFICULTY = Difficulty(
-    object_heights=(0.5, 0.78), background_greys=(0.25, 0.8), clutter=(4, 12), sound_to_noise_db=(5.0, 18.0)
+    object_heights=(0.75, 0.95), background_greys=(0.48, 0.58), clutter=(0, 3), sound_to_noise_db=(20.0, 30.0)
 )
 
 VAL_SHARE, TEST_SHARE = 1 / 6, 1 / 3
