@@ -14,7 +14,7 @@ from pipeline.core.devices import choose_device
 from pipeline.core.errors import MediaError, ParamsError, PipelineError, explain
 from pipeline.core.files import write_text
 from pipeline.drawing.palette import colours
-from pipeline.prediction.contract import GateChoice
+from pipeline.methods.settings import GateChoice
 from pipeline.prediction.judging import predict_video
 from pipeline.prediction.network import Model, WeightFiles, load_model, weights_file
 from pipeline.prediction.output import RANDOM_REMARK, Failure, printable

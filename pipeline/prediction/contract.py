@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from pipeline.drawing.palette import Colour
 from pipeline.features.recipes import VisualLayout
 from pipeline.methods.contract import Method
-from pipeline.methods.settings import GateChoice as GateChoice
+from pipeline.methods.settings import GateChoice
 from pipeline.prediction.output import Wording
 from pipeline.prediction.videos import Judged, Places, VideoPrediction
 from pipeline.training.outputs import Outputs

@@ -21,9 +21,9 @@ from pipeline.features.visual.extractor import visual_extractor
 from pipeline.features.visual.frames import FrameDecoder
 from pipeline.features.visual.snippets import SnippetDecoder
 from pipeline.methods.registry import METHODS
-from pipeline.methods.settings import Task
+from pipeline.methods.settings import GateChoice, Task
 from pipeline.params.schema import AudioParams, DatasetParams, VisualParams
-from pipeline.prediction.contract import GateChoice, Reading
+from pipeline.prediction.contract import Reading
 from pipeline.prediction.decoding import WindowFrameDecoder
 from pipeline.prediction.tasks import reading_class
 from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint

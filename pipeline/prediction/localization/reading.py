@@ -13,8 +13,9 @@ from pipeline.core.errors import ParamsError, explain
 from pipeline.drawing.palette import Colour
 from pipeline.features.recipes import VisualLayout
 from pipeline.methods.contract import Method
+from pipeline.methods.settings import GateChoice
 from pipeline.metrics.labels import mask_labels
-from pipeline.prediction.contract import GateChoice, Reading
+from pipeline.prediction.contract import Reading
 from pipeline.prediction.localization.events import LocalizedVideo, Segment
 from pipeline.prediction.localization.wording import LocalizationWording
 from pipeline.prediction.videos import Judged, Places

@@ -11,8 +11,9 @@ from models.parsing.answers import Parsing
 from pipeline.drawing.palette import Colour
 from pipeline.features.recipes import VisualLayout
 from pipeline.methods.contract import Method
+from pipeline.methods.settings import GateChoice
 from pipeline.metrics.parsing_decoding import Gate
-from pipeline.prediction.contract import GateChoice, Reading
+from pipeline.prediction.contract import Reading
 from pipeline.prediction.parsing.events import SENSED, ParsedVideo, Segment
 from pipeline.prediction.parsing.wording import ParsingWording
 from pipeline.prediction.videos import MISSING, Judged, Places
@@ -38,7 +39,7 @@ class ParsingReading(Reading):
     @classmethod
     def of(cls, method: Method, gate: GateChoice) -> Self:
         """Return the reading by a gate, or by that of the method's authors."""
-        return cls(gate_of_rule(method.rule) if gate == "authors" else gate)
+        return cls(gate_of_rule(method.rule_with(gate)))
 
     @staticmethod
     def unmet(inputs: Mapping[str, Any], layout: VisualLayout) -> str:
