@@ -1,12 +1,11 @@
-import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType, ModuleType
 
 import pytest
 import torch
 
+from avel_testing.reaching import reachable
 from models.localization.losses import BACKGROUND_CLIP
 from pipeline.core.errors import AnnotationError, ParamsError, ShardError, TrainingError
 from pipeline.core.files import sha256_of_file
@@ -31,23 +30,6 @@ def read(
     with open_store(dataset, "stream", CPU, dtype, num_workers=0) as store:
         (batch,) = store.batches(clips, [positions])
     return batch
-
-
-def reachable(start: object) -> Iterator[object]:
-    """Yield everything that `start` holds, however indirectly; what all objects share, classes and modules, ends it."""
-    seen, waiting = set(), [start]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen or isinstance(value, (type, ModuleType)):
-            continue
-        seen.add(id(value))
-        if isinstance(value, FunctionType):  # its module's globals lead everywhere
-            waiting += [value.__closure__, value.__defaults__, value.__kwdefaults__]
-            continue
-        waiting += gc.get_referents(value)
-        if isinstance(value, torch.Tensor) and value._base is not None:
-            waiting.append(value._base)
-        yield value
 
 
 def segment_labels(start: object, labelled: LabelledClips) -> list[object]:

@@ -1,13 +1,12 @@
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from avel_testing.reaching import reachable
 from pipeline.core.errors import AnnotationError, ShardError, TrainingError
 from pipeline.params.schema import Params
 from pipeline.store.parsing_manifest import ParsedClip
@@ -22,17 +21,6 @@ MOTION = {"backbone": "r2plus1d_18", "weights": "random", "weights_sha256": None
 
 def load(run: Path, params: Params) -> ParsingDataset:
     return load_dataset(params, run / "prepared", run / "features")
-
-
-def reachable(start: object) -> Iterator[object]:
-    seen, waiting = set(), [start]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen or isinstance(value, (type, ModuleType, FunctionType)):
-            continue
-        seen.add(id(value))
-        waiting += gc.get_referents(value)
-        yield value
 
 
 def perfect(labelled: ParsedClips) -> ParsingOutputs:
