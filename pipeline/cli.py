@@ -246,9 +246,10 @@ def import_checkpoint(
         typer.echo(f"  ignored, no output depends on it: {name}")
     evaluate_run(params.evaluate, dataset, output, output / "evaluate", choose_device(params.train.device))
     metrics = json.loads((output / "evaluate/metrics.json").read_text(encoding="utf-8"))
+    name = dataset.score_name
     typer.echo(
-        f"test: {metrics['segment_accuracy']:.2f} % of segments "
-        f"[{metrics['segment_accuracy_low']:.2f}, {metrics['segment_accuracy_high']:.2f}], "
+        f"test: {metrics[name]:.2f} % {dataset.score_words} "
+        f"[{metrics[f'{name}_low']:.2f}, {metrics[f'{name}_high']:.2f}], "
         f"{metrics['num_clips']} of {metrics['num_clips_expected']} clips; all of it in {output / 'evaluate'}"
     )
 

@@ -48,7 +48,9 @@ class TranslatedWeights(NamedTuple):
         The tensors that fit into the network, by our names; dtypes are kept. The network's buffers are there as they
         are: they are no weights, and no checkpoint has them.
     ignored : list of str
-        Released names of the tensors that have no place in it: layers that nothing depends on.
+        Released names of the tensors that have no place in it: layers that nothing depends on, and those in `unbuilt`.
+    unbuilt : list of str
+        Those of layers that networks of this class have for other features or settings.
     missing : list of str
         Our names of the parameters that the checkpoint lacks.
     mismatched : list of Mismatch
@@ -57,6 +59,7 @@ class TranslatedWeights(NamedTuple):
 
     state: dict[str, torch.Tensor]
     ignored: list[str]
+    unbuilt: list[str]
     missing: list[str]
     mismatched: list[Mismatch]
 
@@ -95,6 +98,7 @@ def translate(released: Mapping[str, torch.Tensor], network: nn.Module) -> Trans
     return TranslatedWeights(
         state,
         ignored=[name for name in released if name not in names],
+        unbuilt=[theirs for theirs, ours in _find_layers(released, network).items() if ours and theirs not in names],
         missing=[name for name in expected if name not in present],
         mismatched=mismatched,
     )
@@ -121,17 +125,10 @@ def translate_names(released: Iterable[str], network: nn.Module) -> dict[str, st
     >>> translate_names(["module.v_L1.weight", "module.L1.weight"], PositiveSamplePropagation(tau=0.1))
     {'module.v_L1.weight': 'visual_value.weight'}
     """
-    table: Mapping[str, str] | None = getattr(type(network), "released_names", None)
-    if table is None:
-        raise ValueError(f"network: expected one with released weights, found {type(network).__name__}")
-    inner = {name: name.removeprefix("module.") for name in released}
-    if any(name.startswith("psp.psp.") for name in inner.values()):
-        inner = {name: short.removeprefix("psp.") for name, short in inner.items()}
     places = dict(network.named_parameters())
     names: dict[str, str] = {}
     taken: dict[str, str] = {}
-    for name, short in inner.items():
-        ours = _translate_name(short, table)
+    for name, ours in _find_layers(released, network).items():
         if ours not in places:
             continue
         if ours in taken:
@@ -139,6 +136,23 @@ def translate_names(released: Iterable[str], network: nn.Module) -> dict[str, st
         names[name] = ours
         taken[ours] = name
     return names
+
+
+def _find_layers(released: Iterable[str], network: nn.Module) -> dict[str, str]:
+    """Return our name of every released parameter, whether the network has it or not; an empty text if there is none.
+
+    Raises
+    ------
+    ValueError
+        If there is no released counterpart of the network.
+    """
+    table: Mapping[str, str] | None = getattr(type(network), "released_names", None)
+    if table is None:
+        raise ValueError(f"network: expected one with released weights, found {type(network).__name__}")
+    inner = {name: name.removeprefix("module.") for name in released}
+    if any(name.startswith("psp.psp.") for name in inner.values()):
+        inner = {name: short.removeprefix("psp.") for name, short in inner.items()}
+    return {name: _translate_name(short, table) for name, short in inner.items()}
 
 
 def _translate_name(released: str, table: Mapping[str, str]) -> str:

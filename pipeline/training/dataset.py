@@ -195,6 +195,8 @@ class Dataset(ABC):
     task: ClassVar[Task]
     score_name: ClassVar[str]
     """The score by which epochs are selected, as ``metrics.json`` calls it."""
+    score_words: ClassVar[str]
+    """The same for people, behind a number in percent."""
 
     train: Any
     val: Any

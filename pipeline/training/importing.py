@@ -94,6 +94,8 @@ def _require_whole(subject: str, translated: TranslatedWeights, params: TrainPar
         found.append(f"no {_first(translated.missing)}")
         if translated.ignored:
             found.append(f"unknown {_first(translated.ignored)}")
+    if translated.unbuilt:
+        found.append(f"{_first(translated.unbuilt)}, for which there is no such feature or setting here")
     if found:
         raise CheckpointError(
             explain(

@@ -190,6 +190,7 @@ class LocalizationDataset(Dataset):
 
     task = "localization"
     score_name = "segment_accuracy"
+    score_words = "of segments"
 
     train: LabelledClips
     val: LabelledClips

@@ -105,6 +105,7 @@ class ParsingDataset(Dataset):
 
     task = "parsing"
     score_name = "segment_type_at_av"
+    score_words = "Type@AV per segment"
 
     train: TaggedClips
     val: ParsedClips
