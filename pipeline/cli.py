@@ -23,6 +23,9 @@ from pipeline.store.manifest import load_manifest, load_videos
 from pipeline.store.parsing_manifest import load_parsing_manifest
 from pipeline.store.shards import load_ledger
 
+MAX_DIFFERENT_LINES = 80
+"""Of two params files that are shown; those of another task differ in most."""
+
 app = typer.Typer(
     help="Commands beside `dvc repro`.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
@@ -65,11 +68,13 @@ def use(
     if old == new:
         typer.echo(f"params.yaml already is {presets[name]}")
         return
-    difference = difflib.unified_diff(
-        old.splitlines(), new.splitlines(), "params.yaml", str(presets[name]), lineterm="", n=0
+    difference = list(
+        difflib.unified_diff(old.splitlines(), new.splitlines(), "params.yaml", str(presets[name]), lineterm="", n=0)
     )
-    for line in difference:
+    for line in difference[:MAX_DIFFERENT_LINES]:
         typer.echo(line)
+    if len(difference) > MAX_DIFFERENT_LINES:
+        typer.echo(f"… and {len(difference) - MAX_DIFFERENT_LINES} more lines")
     write_text(target, new)
     typer.echo(f"params.yaml now is {presets[name]}; data/{name}/README.md says which files it expects")
 
