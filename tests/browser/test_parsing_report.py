@@ -103,7 +103,7 @@ class TestHostileNames:
     def test_run_nothing(self, show, hostile_parsing_page):
         shown = show(hostile_parsing_page)
         assert shown.console == []
-        assert "<title>CPSP (parsing) on fake</title>" in shown.dom
+        assert "<title>CPSP (parsing) on synthetic_parsing</title>" in shown.dom
         assert len(shown.visible_clips) == 7
 
     def test_can_be_filtered_by(self, show, hostile_parsing_page):

@@ -12,7 +12,8 @@ from pipeline.drawing.timelines import TimeAxis
 from pipeline.report.contact_sheets import BLUE, GAP, GREY, PIXELS, begin_sheet, read_pictures, save_sheet
 from pipeline.report.parsing.run import VERBS, ParsedLane, ParsingPrediction, ParsingRun
 
-LEFT = 170
+LEFT, LABELS = 190, 60  # room beside the pictures, and of it for what a row is
+MAX_NAME = 19
 BAR_HEIGHT, CURVE_HEIGHT, LANE_GAP = 13, 26, 12
 LANE_HEIGHT = 2 * BAR_HEIGHT + CURVE_HEIGHT + LANE_GAP
 GROUND = Colour("#ececee", "#ececee")
@@ -32,18 +33,20 @@ def draw_sheet(run: ParsingRun, prediction: ParsingPrediction, colours: Mapping[
 def _draw_lane(
     figure: Figure, lane: ParsedLane, axis: TimeAxis, top: float, segment_seconds: float, colours: Mapping[str, Colour]
 ) -> None:
-    _write(figure, 4, top - BAR_HEIGHT, f"{lane.category}, {VERBS[lane.modality]}", "bold")
+    name = lane.category if len(lane.category) <= MAX_NAME else f"{lane.category[: MAX_NAME - 1]}…"
+    _write(figure, 4, top - BAR_HEIGHT / 2, name, "bold")
+    _write(figure, 4, top - 3 * BAR_HEIGHT / 2, VERBS[lane.modality])
     whole = axis.box(axis.start_seconds, axis.stop_seconds, gap=GAP)
     for row, drawn in enumerate(lane.drawn(segment_seconds)):
         bottom = top - (row + 1) * BAR_HEIGHT
-        _write(figure, LEFT - 60, bottom + BAR_HEIGHT / 2, drawn.name)
+        _write(figure, LEFT - LABELS, bottom + BAR_HEIGHT / 2, drawn.name)
         draw_bar(figure, (whole[0], bottom, whole[1], BAR_HEIGHT - 1), GROUND, "", transform=PIXELS)
         for span in drawn.spans:
             left, length = axis.box(span.start_seconds, span.stop_seconds, gap=GAP)
             draw_bar(figure, (left, bottom, length, BAR_HEIGHT - 1), colours[lane.category], "", transform=PIXELS)
     floor = top - 2 * BAR_HEIGHT - CURVE_HEIGHT
     ceiling = top - 2 * BAR_HEIGHT - 3
-    _write(figure, LEFT - 60, (floor + ceiling) / 2, f"clip {lane.gate:.2f}")
+    _write(figure, LEFT - LABELS, (floor + ceiling) / 2, f"clip {lane.gate:.2f}")
     x, y = zip(*axis.curve(lane.probability, floor=floor, ceiling=ceiling), strict=True)
     ends, half = (axis.left, axis.right), ((floor + ceiling) / 2,) * 2
     figure.add_artist(Line2D(ends, half, transform=PIXELS, color=GREY, linestyle=":", linewidth=1))

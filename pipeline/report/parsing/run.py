@@ -173,11 +173,9 @@ def present(truth: np.ndarray, manifest: ParsingManifest) -> tuple[str, ...]:
 
 def gate_of(params: Params) -> Gate:
     """Return which of the clip's probabilities gates its segments: that asked for, or that of the method's authors."""
-    evaluate = params.evaluate
-    assert isinstance(evaluate, ParsingEvaluateParams)
-    if evaluate.gate != "authors":
-        return evaluate.gate
-    return "global" if METHODS[params.train.method].rule == "global_gate" else "own"
+    assert isinstance(params.evaluate, ParsingEvaluateParams)
+    rule = METHODS[params.train.method].rule_with(params.evaluate.gate)
+    return "global" if rule == "global_gate" else "own"
 
 
 def gates(clip_probabilities: np.ndarray, gate: Gate) -> np.ndarray:

@@ -10,7 +10,6 @@ from ruamel.yaml import YAML
 
 from avel_testing.fake_runs import NUM_SEGMENTS, FakeRun, make_audit, write_clip, write_features, write_history
 from pipeline.core.files import write_csv, write_json
-from pipeline.methods.registry import METHODS, methods_of
 from pipeline.params.schema import ParsingParams
 from pipeline.report.parsing.inputs import SCORES
 from pipeline.report.parsing.run import gate_of
@@ -18,7 +17,7 @@ from pipeline.store.manifest import BACKGROUND, VideoFile
 from pipeline.store.maps import save_maps
 from pipeline.store.parsing_manifest import MODALITIES, ParsedClip, ParsingManifest
 
-PRESET = Path(__file__).parents[3] / "data" / "synthetic" / "preset.yaml"
+PRESET = Path(__file__).parents[3] / "data" / "synthetic_parsing" / "preset.yaml"
 NOWHERE = "0" * NUM_SEGMENTS
 
 
@@ -47,18 +46,10 @@ that is missed, and another that is false. Clip n is of the category n and, wher
 def make_parsing_params(
     *, method: str = "mmil_cpsp", gate: str = "authors", **sections: Mapping[str, Any]
 ) -> ParsingParams:
-    """Return the embedded data set's params for parsing, with some values of sections replaced."""
+    """Return the embedded data set's params, of clips as short as these, with some values of sections replaced."""
     content = YAML(typ="safe", pure=True).load(PRESET)
-    content["dataset"] |= {"name": "fake", "task": "parsing", "num_segments": NUM_SEGMENTS}
-    published = {
-        name: {key: settings.model_dump() for key, settings in of_method.published.items()}
-        for name, of_method in methods_of("parsing").items()
-    }
-    common = {"weak": content["train"]["common"]["weak"]}
-    kept = {key: value for key, value in content["train"].items() if key not in METHODS}
-    content["train"] = {**kept, **published, "method": method, "supervision": "weak", "common": common}
-    content["evaluate"]["gate"] = gate
-    for name, values in sections.items():
+    changes = {"dataset": {"num_segments": NUM_SEGMENTS}, "train": {"method": method}, "evaluate": {"gate": gate}}
+    for name, values in [*changes.items(), *sections.items()]:
         content[name] |= values
     return ParsingParams.model_validate(content)
 
