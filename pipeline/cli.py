@@ -155,9 +155,9 @@ def predict(
         Path | None, typer.Option("--json", help="Write everything as JSON; - is standard output.")
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row per event; - is standard output.")] = None,
-    vtt: Annotated[Path | None, typer.Option(help="Folder for WebVTT, a cue per event.")] = None,
+    vtt: Annotated[Path | None, typer.Option(help="Folder for WebVTT, a cue per event or stretch.")] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Folder for timelines with pictures, attention, sound and relevance.")
+        Path | None, typer.Option(help="Folder for timelines of what is seen, heard and said.")
     ] = None,
     render: Annotated[Path | None, typer.Option(help="Folder for the videos with their predictions drawn in.")] = None,
     visual_weights: Annotated[
