@@ -160,10 +160,8 @@ def predict(
         Path | None, typer.Option("--json", help="Write everything as JSON; - is standard output.")
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row per event; - is standard output.")] = None,
-    vtt: Annotated[Path | None, typer.Option(help="Folder for WebVTT, a cue per event.")] = None,
-    picture: Annotated[
-        Path | None, typer.Option(help="Folder for timelines with pictures, attention, sound and relevance.")
-    ] = None,
+    vtt: Annotated[Path | None, typer.Option(help="Folder for WebVTT, a cue per event or stretch.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Folder for timelines of what is seen, heard and said.")] = None,
     render: Annotated[Path | None, typer.Option(help="Folder for the videos with their predictions drawn in.")] = None,
     visual_weights: Annotated[
         Path | None, typer.Option(help="Local weights that the model's visual recipe knows by their hash.")

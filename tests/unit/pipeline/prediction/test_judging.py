@@ -89,6 +89,18 @@ def test_segments_without_sound_are_background_and_counted(
 
 
 @pytest.mark.usefixtures("decode_in_test")
+def test_the_answers_about_a_window_stay_with_it_where_one_before_is_not_judged(
+    make_model: Callable, media: SimpleNamespace, tmp_path: Path
+) -> None:
+    video = write_uncompressed(media, tmp_path / "late", num_frames=300, audio_delay=4.0, audio_seconds=8.0)
+    prediction = predict_video(make_model(), video)
+    assert [segment.relevance is None for segment in prediction.segments] == [True] * 4 + [False] * 8
+    assert prediction.is_event == (*[False] * 4, *[False, True] * 4)
+    assert not prediction.attention[:4].any()
+    assert prediction.attention[4:].argmax(axis=1).tolist() == [second % 4 for second in range(4, 12)]
+
+
+@pytest.mark.usefixtures("decode_in_test")
 def test_a_video_shorter_than_a_window_has_its_own_segments_only(
     make_model: Callable, media: SimpleNamespace, tmp_path: Path
 ) -> None:

@@ -71,7 +71,7 @@ def test_names_are_lit_while_their_category_is_there(make_parsed: Callable, monk
 
 
 def test_what_is_missing_is_said_and_leaves_a_gap(make_parsed: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    prediction = make_parsed(Path("a.mp4"), heard="bbxx", seen="....")
+    prediction = make_parsed(Path("a.mp4"), heard="b.xx", seen="....")
     time = ParsingScreen(prediction, SHAPE, PALETTE, "").time
     bar = bar_at(prediction, 0.0)
     row = bar[len(bar) - MIN_LANE].max(axis=1)

@@ -122,6 +122,15 @@ def test_webvtt_says_whether_a_category_is_heard_seen_or_both(make_parsed: Calla
     ]
 
 
+def test_cues_are_in_order_of_time_not_of_classes(make_parsed: Callable) -> None:
+    text = WORDING.to_vtt(make_parsed(Path("a.mp4"), heard="s.2", seen="..."), "the model", "")
+    assert [cue.split("  ")[1] for cue in cues_of(text)] == [
+        "siren, heard (0.70)",
+        "bell, heard (0.72)",
+        "siren, heard (0.72)",
+    ]
+
+
 def test_hostile_names_do_not_break_webvtt(make_parsed: Callable) -> None:
     prediction = make_parsed(Path(HOSTILE), heard="b", seen=".", categories=(HOSTILE_CATEGORY, "siren"))
     (cue,) = cues_of(WORDING.to_vtt(prediction, "the model", NOTICE))
