@@ -10,7 +10,6 @@ import numpy as np
 from pipeline.core.files import write_csv
 from pipeline.evaluation.scoring import Scored
 from pipeline.evaluation.text import blank
-from pipeline.methods.registry import METHODS
 from pipeline.metrics.parsing import count_matches, evaluate, per_category, reference_scores
 from pipeline.metrics.parsing_decoding import Gate
 from pipeline.metrics.statistics import Resampling, bootstrap_interval
@@ -40,7 +39,7 @@ def write_parsing(
         What the weights selected on validation say of the test split and, if it has clips, of the validation split.
     output : Path
     """
-    gate = gate_of_rule(METHODS[selected.checkpoint.method].rule_with(params.gate))
+    gate = gate_of_rule(selected.rule)
     predicted, truth = selected.clips.predicted(selected.outputs, gate), selected.clips.truth.numpy()
     _write_categories(output / "per_class.csv", predicted, truth, categories)
     _write_confusion(output / "confusion.csv", predicted, truth, categories)
