@@ -12,6 +12,7 @@ from pipeline.evaluation.scoring import Scored
 from pipeline.evaluation.text import blank
 from pipeline.metrics.parsing import count_matches, evaluate, per_category, reference_scores
 from pipeline.metrics.parsing_decoding import Gate
+from pipeline.metrics.segments import masked_segment_share
 from pipeline.metrics.statistics import Resampling, bootstrap_interval
 from pipeline.params.schema import ParsingEvaluateParams
 from pipeline.store.manifest import BACKGROUND
@@ -84,7 +85,7 @@ def _scores(
     valid = selected.clips.has_media.numpy()
     for reference, values in reference_scores(truth, valid=valid).items():
         scores |= {f"{reference}_{name}": values[name] for name in REFERENCED}
-    return scores | {"masked_segment_share": 100.0 * float((~valid).mean()), "num_clips": len(truth)}
+    return scores | {"masked_segment_share": masked_segment_share(valid.all(axis=1)), "num_clips": len(truth)}
 
 
 def _write_categories(path: Path, predicted: np.ndarray, truth: np.ndarray, names: Sequence[str]) -> None:

@@ -47,9 +47,12 @@ class Written:
 def write(make_parsing_run: Callable, make_parsing_params: Callable, tmp_path: Path) -> Callable[..., Written]:
     """Return a function that writes the scores of random outputs, with the gate and the method that are asked for."""
 
-    def write_with(gate: str = "authors", method: str = "mmil_cpsp", spread: float = 1.0) -> Written:
+    def write_with(
+        gate: str = "authors", method: str = "mmil_cpsp", spread: float = 1.0, masked: Mapping[str, int] | None = None
+    ) -> Written:
         params = make_parsing_params(**{"evaluate.gate": gate, "evaluate.num_resamples": 50})
-        dataset = load_dataset(params, *((make_run := make_parsing_run()) / name for name in ("prepared", "features")))
+        make_run = make_parsing_run(masked=masked or {})
+        dataset = load_dataset(params, *(make_run / name for name in ("prepared", "features")))
         generator = np.random.default_rng(0)
         num_clips, _, num_categories, num_segments = dataset.test.truth.shape
         shape = (num_clips, num_categories)
@@ -100,6 +103,12 @@ def test_every_score_has_its_interval_its_micro_average_and_references(write: Ca
     for reference in ("everything", "nothing"):
         assert 0 < metrics[f"{reference}_segment_type_at_av"] < 100
     assert (metrics["num_clips"], metrics["masked_segment_share"]) == (6, 0)
+
+
+def test_a_segment_that_lacks_one_modality_is_masked_as_a_whole_segment(write: Callable) -> None:
+    written = write(masked={"clip18": 4})
+    assert (~written.dataset.test.has_media.numpy()).sum() == 1, "the pictures of that segment are there"
+    assert written.metrics["masked_segment_share"] == pytest.approx(100 / 60)
 
 
 def test_predictions_hold_every_lane_that_is_true_or_predicted_and_no_other(write: Callable) -> None:
