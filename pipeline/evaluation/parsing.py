@@ -10,15 +10,15 @@ import numpy as np
 from pipeline.core.files import write_csv
 from pipeline.evaluation.scoring import Scored
 from pipeline.evaluation.text import blank
+from pipeline.methods.contract import gate_of_rule
+from pipeline.methods.settings import Gate
 from pipeline.metrics.parsing import count_matches, evaluate, per_category, reference_scores
-from pipeline.metrics.parsing_decoding import Gate
 from pipeline.metrics.segments import masked_segment_share
 from pipeline.metrics.statistics import Resampling, bootstrap_interval
 from pipeline.params.schema import ParsingEvaluateParams
 from pipeline.store.manifest import BACKGROUND
 from pipeline.store.maps import save_maps
 from pipeline.store.parsing_manifest import MODALITIES
-from pipeline.training.parsing.decisions import gate_of_rule
 
 logger = logging.getLogger(__name__)
 
