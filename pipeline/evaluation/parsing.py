@@ -10,15 +10,15 @@ import numpy as np
 from pipeline.core.files import write_csv
 from pipeline.evaluation.scoring import Scored
 from pipeline.evaluation.text import blank
-from pipeline.methods.registry import METHODS
+from pipeline.methods.contract import gate_of_rule
+from pipeline.methods.settings import Gate
 from pipeline.metrics.parsing import count_matches, evaluate, per_category, reference_scores
-from pipeline.metrics.parsing_decoding import Gate
+from pipeline.metrics.segments import masked_segment_share
 from pipeline.metrics.statistics import Resampling, bootstrap_interval
 from pipeline.params.schema import ParsingEvaluateParams
 from pipeline.store.manifest import BACKGROUND
 from pipeline.store.maps import save_maps
 from pipeline.store.parsing_manifest import MODALITIES
-from pipeline.training.parsing.decisions import gate_of_rule
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def write_parsing(
         What the weights selected on validation say of the test split and, if it has clips, of the validation split.
     output : Path
     """
-    gate = gate_of_rule(METHODS[selected.checkpoint.method].rule_with(params.gate))
+    gate = gate_of_rule(selected.rule)
     predicted, truth = selected.clips.predicted(selected.outputs, gate), selected.clips.truth.numpy()
     _write_categories(output / "per_class.csv", predicted, truth, categories)
     _write_confusion(output / "confusion.csv", predicted, truth, categories)
@@ -85,7 +85,7 @@ def _scores(
     valid = selected.clips.has_media.numpy()
     for reference, values in reference_scores(truth, valid=valid).items():
         scores |= {f"{reference}_{name}": values[name] for name in REFERENCED}
-    return scores | {"masked_segment_share": 100.0 * float((~valid).mean()), "num_clips": len(truth)}
+    return scores | {"masked_segment_share": masked_segment_share(valid.all(axis=1)), "num_clips": len(truth)}
 
 
 def _write_categories(path: Path, predicted: np.ndarray, truth: np.ndarray, names: Sequence[str]) -> None:

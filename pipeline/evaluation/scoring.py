@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import CheckpointError, explain
-from pipeline.methods.registry import METHODS
 from pipeline.metrics.segments import VideoCounts
+from pipeline.params.schema import EvaluateParams
 from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
 from pipeline.training.dataset import Dataset, Labelled
 from pipeline.training.inference import ARITHMETIC, predict_each, reproducible
@@ -22,20 +22,16 @@ Loaded = tuple[Checkpoint, nn.Module]
 
 @dataclass(frozen=True)
 class Scored:
-    """One checkpoint's outputs about the clips of a split."""
+    """One checkpoint's outputs about the clips of a split, and the `rule` by which labels follow from them."""
 
     checkpoint: Checkpoint
     clips: Any
     outputs: Any
-
-    @property
-    def rule(self) -> str:
-        """How labels follow from the outputs."""
-        return METHODS[self.checkpoint.method].rule
+    rule: str
 
     @property
     def score(self) -> float:
-        """The score that epochs are selected by, in percent."""
+        """The score that epochs are selected by, in percent; by the rule asked for, which may differ from theirs."""
         score: float = self.clips.score(self.outputs, self.rule)
         return score
 
@@ -66,7 +62,13 @@ def load_selected(folder: Path, dataset: Dataset, device: torch.device) -> list[
 
 
 def score(
-    loaded: Sequence[Loaded], clips: Labelled, dataset: Dataset, device: torch.device, *, num_with_maps: int = 0
+    loaded: Sequence[Loaded],
+    clips: Labelled,
+    dataset: Dataset,
+    params: EvaluateParams,
+    device: torch.device,
+    *,
+    num_with_maps: int = 0,
 ) -> list[Scored]:
     """Run networks of one precision over a split, which is read once.
 
@@ -77,6 +79,8 @@ def score(
     clips : Labelled
         One of the dataset's splits.
     dataset : Dataset
+    params : EvaluateParams
+        It says by which rule.
     device : torch.device
     num_with_maps : int, optional
         Of the first so many, the outputs have maps.
@@ -91,7 +95,10 @@ def score(
     # One pass: nothing is worth holding.
     with reproducible(), open_store(dataset, "stream", device, arithmetic.network, num_workers=0) as store:
         answers = predict_each(networks, clips.clips, store, arithmetic, num_with_maps=num_with_maps)
-    return [Scored(checkpoint, clips, outputs) for (checkpoint, _), outputs in zip(loaded, answers, strict=True)]
+    return [
+        Scored(checkpoint, clips, outputs, params.rule_of(checkpoint.method))
+        for (checkpoint, _), outputs in zip(loaded, answers, strict=True)
+    ]
 
 
 def _load(path: Path, dataset: Dataset, device: torch.device) -> tuple[Checkpoint, nn.Module]:

@@ -58,7 +58,7 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
         If no clip of the test split has features.
     """
     dataset.require_clips("test")
-    seeds, validated = _score(weights, dataset, device)
+    seeds, validated = _score(params, weights, dataset, device)
     selected = seeds[0].selected
     name = dataset.score_name
     table_of_seeds = [_scores_of(seed, name) for seed in seeds]
@@ -77,16 +77,18 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
         )
 
 
-def _score(weights: Path, dataset: Dataset, device: torch.device) -> tuple[list[_Seed], Scored | None]:
+def _score(
+    params: EvaluateParams, weights: Path, dataset: Dataset, device: torch.device
+) -> tuple[list[_Seed], Scored | None]:
     """Return what all seeds say of the test split, and the first one of the validation split, if that has clips."""
     loaded = [load_selected(folder, dataset, device) for folder in seed_folders(weights)]
     scored = iter(
-        score([item for of_seed in loaded for item in of_seed], dataset.test, dataset, device, num_with_maps=1)
+        score([item for of_seed in loaded for item in of_seed], dataset.test, dataset, params, device, num_with_maps=1)
     )
     seeds = [_Seed(next(scored), next(scored) if len(of_seed) > 1 else None) for of_seed in loaded]
     if not len(dataset.val):
         return seeds, None
-    (validated,) = score(loaded[0][:1], dataset.val, dataset, device, num_with_maps=1)
+    (validated,) = score(loaded[0][:1], dataset.val, dataset, params, device, num_with_maps=1)
     return seeds, validated
 
 

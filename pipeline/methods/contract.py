@@ -12,7 +12,7 @@ from typing import Literal
 from pipeline.core.references import module_of
 from pipeline.core.sections import Section
 from pipeline.methods.recipe import COMMON, Recipe, RecipeName
-from pipeline.methods.settings import CPSP_RELEASE, GateChoice, Schedule, ScheduleParams, Supervision, Task
+from pipeline.methods.settings import CPSP_RELEASE, Gate, GateChoice, Schedule, ScheduleParams, Supervision, Task
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,15 @@ class Method:
         """Tell whether the authors' recipe is another than the common one, in its conduct or its schedule."""
         schedule = self.published[supervision].model_dump(include=set(Schedule.model_fields))
         return self.recipe(supervision, "authors") != COMMON or schedule != CPSP_RELEASE[self.task][supervision]
+
+
+def gate_of_rule(rule: str) -> Gate:
+    """Return the gate of a method's rule.
+
+    >>> gate_of_rule("own_gate")
+    'own'
+    """
+    return "global" if rule == "global_gate" else "own"
 
 
 def both(reference: str) -> dict[Supervision, str]:

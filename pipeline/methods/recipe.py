@@ -75,4 +75,4 @@ class Recipe:
 
 
 COMMON = Recipe()
-"""The conduct of the CPSP release, and of every method under the common recipe."""
+"""The conduct of the CPSP release on localization, and of every method under the common recipe."""

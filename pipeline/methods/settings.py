@@ -12,9 +12,11 @@ Supervision = Literal["full", "weak"]
 Task = Literal["localization", "parsing"]
 """Localization: the one event of a clip that is seen and heard. Parsing: all that are seen, heard, or both."""
 
+Gate: TypeAlias = Literal["global", "own"]
+"""Of parsing: which prediction about a clip a category must have to count in its segments."""
 
 GateChoice: TypeAlias = Literal["authors", "global", "own"]
-"""Of parsing: which prediction about a clip opens its segments. The authors' choice is that of the method's release."""
+"""The same as it is asked for. The authors' choice is that of the method's release."""
 
 
 class Schedule(Section):

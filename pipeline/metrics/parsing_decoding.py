@@ -3,15 +3,11 @@
 Axes are those of :mod:`pipeline.metrics.parsing`.
 """
 
-from typing import Literal
-
 import numpy as np
 
 from pipeline.core.errors import explain
+from pipeline.methods.settings import Gate
 from pipeline.metrics.labels import require_mask, require_outputs
-
-Gate = Literal["global", "own"]
-"""Which probability of the clip a category must have to count in its segments."""
 
 THRESHOLD = 0.5
 """Probabilities of segments and gates are positive from here on, 0.5 included (as released)."""

@@ -252,11 +252,19 @@ class EvaluateParams(Section):
     confidence: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
 
+    def rule_of(self, method: str) -> str:
+        """Return how labels follow from the answers of a method's networks where they are scored."""
+        return METHODS[method].rule
+
 
 class ParsingEvaluateParams(EvaluateParams):
     """The intervals, and which prediction about the clip gates its segments: see :mod:`pipeline.metrics.parsing`."""
 
     gate: GateChoice
+
+    def rule_of(self, method: str) -> str:
+        """Return the rule with the gate that is asked for; the authors' is that of the method."""
+        return METHODS[method].rule_with(self.gate)
 
 
 class ReportParams(Section):

@@ -6,13 +6,11 @@
 ``res152, r2plus1d_18``     LLP's pictures, (8 T, 2048) and (T, 512); a segment is one vector: eight frames, then motion
 ==========================  ===========================================================================================
 
-Files are named by the video; LLP's by the first eleven characters of a clip's name, the id on YouTube. A clip of fewer
-segments than T is masked at the end, or its last segment is repeated, as the loader of VGGSound-AVEL's authors does:
-``dataset.short_clips``.
+Files are named by the video, of LLP too: by its id on YouTube. A clip of fewer segments than T is masked at the end, or
+its last segment is repeated, as the loader of VGGSound-AVEL's authors does: ``dataset.short_clips``.
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +31,6 @@ logger = logging.getLogger(__name__)
 NUM_NAMED = 10
 """Of the videos without usable features, in an error."""
 
-NUM_ID_CHARACTERS = 11
-"""Of a video's id on YouTube, with which the name of a clip of LLP begins."""
-
 
 @dataclass(frozen=True)
 class Folder:
@@ -47,23 +42,20 @@ class Folder:
     row_shape : tuple of int, optional
         Of one row of an array; where it is not known, the first file tells, and its rows are maps or vectors of VGGish.
     rows_per_segment : int, optional
-    num_id_characters : int, optional
-        Files may be named by so many of the first characters of a video's id instead of all of them.
     """
 
     name: str
     row_shape: tuple[int, ...] | None = None
     rows_per_segment: int = 1
-    num_id_characters: int | None = None
 
 
 _NUM_FRAMES, _FRAME_FEATURES = LLP_LAYOUT.appearance_shape
 
 LLP_FOLDERS: dict[Modality, tuple[Folder, ...]] = {
-    "audio": (Folder("vggish", (AUDIO_CHANNELS,), 1, NUM_ID_CHARACTERS),),
+    "audio": (Folder("vggish", (AUDIO_CHANNELS,)),),
     "visual": (
-        Folder("res152", (_FRAME_FEATURES,), _NUM_FRAMES, NUM_ID_CHARACTERS),
-        Folder("r2plus1d_18", (LLP_LAYOUT.motion_features,), 1, NUM_ID_CHARACTERS),
+        Folder("res152", (_FRAME_FEATURES,), _NUM_FRAMES),
+        Folder("r2plus1d_18", (LLP_LAYOUT.motion_features,)),
     ),
 }
 """As LLP's download names them, below its folder ``feats``."""
@@ -88,11 +80,11 @@ class ClipFiles(Release):
             self._parts = [_Part(self, folder, self._find(raw / "features" / folder.name)) for folder in folders]
             for part in self._parts:
                 why = "no such file" if len(self._parts) == 1 else f"no such file in {part.name}"
-                self.missing |= {v.video_id: why for v in videos if part.file_of(v.video_id) is None}
+                self.missing |= {v.video_id: why for v in videos if v.video_id not in part}
             self._require_enough()
-            self._present = [video.video_id for video in videos if video.video_id not in self.missing]
+            present = [video.video_id for video in videos if video.video_id not in self.missing]
             for part in self._parts:
-                part.learn_shape(self._present)
+                part.learn_shape(present)
             self.feature_shape = _joined([np.empty((1, *part.feature_shape)) for part in self._parts]).shape[1:]
         except BaseException:
             self.files.close()
@@ -131,20 +123,7 @@ class ClipFiles(Release):
             )
 
     def start(self) -> None:
-        """Say which videos share a file; that files are named by their video leaves no order to be checked."""
-        for part in self._parts:
-            by_file = defaultdict(list)
-            for video_id in self._present:
-                by_file[part.file_of(video_id)].append(video_id)
-            shared = [video_ids for video_ids in by_file.values() if len(video_ids) > 1]
-            if shared:
-                logger.warning(
-                    "import %s: %d files of %s are of several clips each and give them the same features, such as %s",
-                    self.modality,
-                    len(shared),
-                    part.name,
-                    " and ".join(shared[0]),
-                )
+        """Nothing: files that are named by their video have no order."""
 
     def take(self, video_id: str) -> Released:
         """Read the features of a video that is not missing; a damaged file is that video's failure alone."""
@@ -211,10 +190,8 @@ class _Part:
         self._dtypes: set[str] = set()
         self._is_channels_first = False
 
-    def file_of(self, video_id: str) -> str | None:
-        """Return the name of a video's file, without its suffix: its id, or the first characters of it."""
-        names = (video_id, video_id[: self._folder.num_id_characters])
-        return next((name for name in names if name in self._arrays), None)
+    def __contains__(self, video_id: str) -> bool:
+        return video_id in self._arrays
 
     def learn_shape(self, video_ids: Sequence[str]) -> None:
         """Learn the shape of a row, which all arrays have: from the first that can be read, where it is not known."""
@@ -236,13 +213,11 @@ class _Part:
 
     def subject(self, video_id: str) -> str:
         """Return what an error calls a video's array."""
-        return f"{self.path} {self.file_of(video_id)}"
+        return f"{self.path} {video_id}"
 
     def read(self, video_id: str) -> np.ndarray:
         """Read the array of a video that is not missing."""
-        name = self.file_of(video_id)
-        assert name is not None
-        return self._arrays.read(name)
+        return self._arrays.read(video_id)
 
     def segments(self, video_id: str, array: np.ndarray) -> np.ndarray:
         """Return an array's rows by segment, (T, ...), or (T, K, ...) for K rows of each.

@@ -34,6 +34,11 @@ def _known_method(name: str) -> str:
     return name
 
 
+def may_add_background(task: Task, supervision: Supervision) -> bool:
+    """Tell whether a training reads ``train.weak.background_clips``: in parsing there are no such clips."""
+    return task == "localization" and supervision == "weak"
+
+
 class RowDefinition(Section):
     """A method with its authors' recipe, and with some of its settings replaced."""
 
@@ -65,7 +70,7 @@ class RowDefinition(Section):
     @property
     def shared_keys(self) -> list[str]:
         """The keys outside of the two blocks that its training or its scores depend on."""
-        of_weak = ["train.weak.background_clips"] if self.supervision == "weak" else []
+        of_weak = ["train.weak.background_clips"] if may_add_background(self.task, self.supervision) else []
         of_parsing = ["evaluate.gate"] if self.task == "parsing" else []
         return ["train.recipe", "train.initialisation", "train.precision", *of_weak, *of_parsing]
 
@@ -298,7 +303,8 @@ def values_of(params: Params) -> dict[str, Any]:
     train = params.train
     settings = train.settings.model_dump()
     schedule = {name: settings.pop(name) for name in Schedule.model_fields}
-    weak = {"train.weak.background_clips": train.weak.background_clips} if train.supervision == "weak" else {}
+    adds_background = may_add_background(params.dataset.task, train.supervision)
+    weak = {"train.weak.background_clips": train.weak.background_clips} if adds_background else {}
     return {
         "train.method": train.method,
         "train.supervision": train.supervision,

@@ -8,7 +8,7 @@ from pipeline.core.sections import flatten
 from pipeline.methods.registry import METHODS
 from pipeline.methods.settings import CPSP_RELEASE, Schedule
 from pipeline.params.schema import Params
-from pipeline.tables.definitions import Definitions, RowDefinition
+from pipeline.tables.definitions import Definitions, RowDefinition, may_add_background
 from pipeline.tables.plans import Plan
 from pipeline.tables.reported import PROTOCOLS, Protocol, ReportedNumber
 
@@ -128,5 +128,5 @@ def _published(row: RowDefinition) -> dict[str, Any]:
         **flatten(schedule, f"{row.schedule_block}."),
         **flatten(settings, f"{row.block}."),
         "train.initialisation": "released",
-        **({"train.weak.background_clips": "auto"} if row.supervision == "weak" else {}),
+        **({"train.weak.background_clips": "auto"} if may_add_background(row.task, row.supervision) else {}),
     }

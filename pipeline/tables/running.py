@@ -9,9 +9,8 @@ import torch
 from pipeline.core.devices import choose_device
 from pipeline.core.errors import PipelineError, TrainingError
 from pipeline.evaluation.scoring import load_selected, score
-from pipeline.methods.registry import METHODS
 from pipeline.params.overriding import override
-from pipeline.params.schema import Params, ParsingEvaluateParams
+from pipeline.params.schema import Params
 from pipeline.tables.plans import Plan
 from pipeline.tables.records import Counts, Record, failed, write_record
 from pipeline.training.dataset import Dataset, load_dataset
@@ -66,13 +65,12 @@ def _score(
     row: str, params: Params, weights: Path, dataset: Dataset, device: torch.device
 ) -> tuple[Record, dict[str, Counts]]:
     """Score the weights on the test split: those that the recipe keeps, and those selected on test."""
-    rule = _rule(params)
-    scored = score(load_selected(weights, dataset, device), dataset.test, dataset, device)
-    kept, on_test = (of.clips.per_video(of.outputs, rule) for of in scored)
+    scored = score(load_selected(weights, dataset, device), dataset.test, dataset, params.evaluate, device)
+    kept, on_test = (of.per_video() for of in scored)
     for of, videos in zip(scored, (kept, on_test), strict=True):
         leading = videos[dataset.score_name]
         logger.info(
-            "test: %.2f %% with epoch %d, the best on %s",
+            "test: %.2f %% with epoch %d, selected on %s",
             100.0 * leading.correct.sum() / leading.total.sum(),
             of.checkpoint.epoch,
             of.checkpoint.selected_on,
@@ -92,12 +90,6 @@ def _score(
         metric: Counts(videos.video_ids, videos.total, videos.correct, on_test[metric].correct)
         for metric, videos in kept.items()
     }
-
-
-def _rule(params: Params) -> str:
-    """Return how labels follow from a network's answers: as its authors have it, or with the gate of the params."""
-    gate = params.evaluate.gate if isinstance(params.evaluate, ParsingEvaluateParams) else "authors"
-    return METHODS[params.train.method].rule_with(gate)
 
 
 def weights_of(dataset: Dataset) -> dict[str, str]:

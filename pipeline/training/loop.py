@@ -2,9 +2,10 @@
 
 The whole state (weights, optimiser, schedule, random generators, history, best weights) is written to a scratch folder
 named by everything that determines the result. A killed run goes on after the last epoch that was written and ends in
-the same bytes; a finished one is only copied out. ``weights.safetensors`` is the epoch with the best validation
-score, the result; ``weights_test_selected.safetensors`` the one with the best test score, for comparison with code
-that reports that. What the score is, is up to the task, as are the labels: the loop knows neither.
+the same bytes; a finished one is only copied out. ``weights.safetensors`` is the epoch that the recipe keeps, as a
+rule that with the best validation score, the result; ``weights_test_selected.safetensors`` the one with the best test
+score, for comparison with code that reports that. What the score is, is up to the task, as are the labels: the loop
+knows neither.
 """
 
 import hashlib

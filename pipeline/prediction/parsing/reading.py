@@ -10,15 +10,14 @@ import numpy as np
 from models.parsing.answers import Parsing
 from pipeline.drawing.palette import Colour
 from pipeline.features.recipes import VisualLayout
-from pipeline.methods.contract import Method
-from pipeline.methods.settings import GateChoice
-from pipeline.metrics.parsing_decoding import Gate
+from pipeline.methods.contract import Method, gate_of_rule
+from pipeline.methods.settings import Gate, GateChoice
 from pipeline.prediction.contract import Reading
 from pipeline.prediction.parsing.events import SENSED, ParsedVideo, Segment
 from pipeline.prediction.parsing.wording import ParsingWording
 from pipeline.prediction.videos import MISSING, Judged, Places
 from pipeline.store.parsing_manifest import MODALITIES
-from pipeline.training.parsing.decisions import ParsingOutputs, decide, gate_of_rule
+from pipeline.training.parsing.decisions import ParsingOutputs, decide
 
 
 @dataclass(frozen=True)

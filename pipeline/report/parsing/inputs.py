@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.methods.settings import Gate
 from pipeline.params.schema import Params
 from pipeline.report.inputs import (
     RUN_METRICS,
@@ -29,7 +30,6 @@ from pipeline.report.parsing.run import (
     THRESHOLD,
     VERBS,
     Found,
-    Gate,
     ParsedLane,
     ParsingPrediction,
     ParsingRun,

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from pipeline.methods.settings import Gate
 from pipeline.report.page import TaskPage
 from pipeline.report.parsing import scores
 from pipeline.report.parsing.clips import build_row
 from pipeline.report.parsing.contact_sheets import draw_sheet
 from pipeline.report.parsing.inputs import load_run
 from pipeline.report.parsing.mistakes import KINDS
-from pipeline.report.parsing.run import GATES, VERBS, Gate, ParsingRun
+from pipeline.report.parsing.run import GATES, VERBS, ParsingRun
 
 _GATE_MEANINGS: dict[Gate, str] = {
     "global": "its probability in the whole clip, whichever the modality",

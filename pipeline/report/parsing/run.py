@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from pipeline.drawing.timelines import Lane, find_spans
-from pipeline.methods.registry import METHODS
-from pipeline.params.schema import Params, ParsingEvaluateParams
+from pipeline.methods.contract import gate_of_rule
+from pipeline.methods.settings import Gate
+from pipeline.params.schema import Params
 from pipeline.report.mistakes import RIGHT
 from pipeline.report.run import Prediction, Run
 from pipeline.store.parsing_manifest import ParsedClip, ParsingManifest
@@ -16,7 +16,6 @@ from pipeline.store.parsing_manifest import ParsedClip, ParsingManifest
 VERBS = {"visual": "seen", "audio": "heard"}
 """What is said of a category in a modality, in the order of the page."""
 
-Gate = Literal["global", "own"]
 GATES: Mapping[Gate, str] = {"global": "global gate", "own": "own gate"}
 """The two rules of :mod:`pipeline.metrics.parsing`, by the gate that ``evaluate.gate`` names."""
 
@@ -173,9 +172,7 @@ def present(truth: np.ndarray, manifest: ParsingManifest) -> tuple[str, ...]:
 
 def gate_of(params: Params) -> Gate:
     """Return which of the clip's probabilities gates its segments: that asked for, or that of the method's authors."""
-    assert isinstance(params.evaluate, ParsingEvaluateParams)
-    rule = METHODS[params.train.method].rule_with(params.evaluate.gate)
-    return "global" if rule == "global_gate" else "own"
+    return gate_of_rule(params.evaluate.rule_of(params.train.method))
 
 
 def gates(clip_probabilities: np.ndarray, gate: Gate) -> np.ndarray:

@@ -16,8 +16,9 @@ from torch import Tensor
 from models.parsing.answers import Parsing
 from pipeline.core.errors import ShardError, TrainingError, explain
 from pipeline.features.recipes import LLP_LAYOUT, VisualLayout, feature_recipe, visual_layout
+from pipeline.methods.contract import gate_of_rule
+from pipeline.methods.settings import Gate
 from pipeline.metrics.parsing import clip_f_scores, clip_scores, count_matches, name_scores
-from pipeline.metrics.parsing_decoding import Gate
 from pipeline.metrics.segments import VideoCounts, per_video
 from pipeline.params.schema import Params, TrainParams
 from pipeline.store.manifest import SPLITS
@@ -32,7 +33,7 @@ from pipeline.training.dataset import (
     covered_clips,
     require_coverage,
 )
-from pipeline.training.parsing.decisions import ParsingOutputs, decide, gate_of_rule
+from pipeline.training.parsing.decisions import ParsingOutputs, decide
 from pipeline.training.parsing.labels import TagLabels
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.parsing.answers import Parsing
-from pipeline.metrics.parsing_decoding import Gate, decode, gate_of
+from pipeline.methods.settings import Gate
+from pipeline.metrics.parsing_decoding import decode, gate_of
 from pipeline.training.outputs import Outputs, finite_numbers
 
 
@@ -45,15 +46,6 @@ class ParsingOutputs(Outputs):
         gates = gate_of(gate, self.global_probabilities, self.audio_probabilities, self.visual_probabilities)
         decoded: np.ndarray = decode(self.segment_probabilities, gates, valid=valid)
         return decoded
-
-
-def gate_of_rule(rule: str) -> Gate:
-    """Return the gate of a method's rule.
-
-    >>> gate_of_rule("own_gate")
-    'own'
-    """
-    return "global" if rule == "global_gate" else "own"
 
 
 def decide(answer: Parsing) -> ParsingOutputs:

@@ -47,9 +47,12 @@ class Written:
 def write(make_parsing_run: Callable, make_parsing_params: Callable, tmp_path: Path) -> Callable[..., Written]:
     """Return a function that writes the scores of random outputs, with the gate and the method that are asked for."""
 
-    def write_with(gate: str = "authors", method: str = "mmil_cpsp", spread: float = 1.0) -> Written:
+    def write_with(
+        gate: str = "authors", method: str = "mmil_cpsp", spread: float = 1.0, masked: Mapping[str, int] | None = None
+    ) -> Written:
         params = make_parsing_params(**{"evaluate.gate": gate, "evaluate.num_resamples": 50})
-        dataset = load_dataset(params, *((make_run := make_parsing_run()) / name for name in ("prepared", "features")))
+        make_run = make_parsing_run(masked=masked or {})
+        dataset = load_dataset(params, *(make_run / name for name in ("prepared", "features")))
         generator = np.random.default_rng(0)
         num_clips, _, num_categories, num_segments = dataset.test.truth.shape
         shape = (num_clips, num_categories)
@@ -57,7 +60,7 @@ def write(make_parsing_run: Callable, make_parsing_params: Callable, tmp_path: P
             spread * generator.random((num_clips, num_segments, 2, num_categories)),
             *(spread * generator.random(shape) for _ in range(3)),
         )
-        scored = Scored(SimpleNamespace(method=method), dataset.test, outputs)
+        scored = Scored(SimpleNamespace(method=method), dataset.test, outputs, params.evaluate.rule_of(method))
         folder = tmp_path / f"evaluate-{make_run.name}"
         metrics = write_parsing(params.evaluate, dataset.categories, scored, None, folder)
         return Written(dataset, outputs, folder, metrics)
@@ -102,6 +105,12 @@ def test_every_score_has_its_interval_its_micro_average_and_references(write: Ca
     assert (metrics["num_clips"], metrics["masked_segment_share"]) == (6, 0)
 
 
+def test_a_segment_that_lacks_one_modality_is_masked_as_a_whole_segment(write: Callable) -> None:
+    written = write(masked={"clip18": 4})
+    assert (~written.dataset.test.has_media.numpy()).sum() == 1, "the pictures of that segment are there"
+    assert written.metrics["masked_segment_share"] == pytest.approx(100 / 60)
+
+
 def test_predictions_hold_every_lane_that_is_true_or_predicted_and_no_other(write: Callable) -> None:
     written = write()
     test, names = written.dataset.test, written.dataset.categories
@@ -130,8 +139,8 @@ def test_a_clip_without_any_event_has_the_lane_of_its_most_probable_one(write: C
     written = write(spread=0.4)  # nothing is predicted
     test = written.dataset.test
     test.truth[2] = False
-    scored = Scored(SimpleNamespace(method="han"), test, written.outputs)
-    params = SimpleNamespace(gate="own", model_dump=lambda exclude: {"confidence": 0.9, "num_resamples": 9, "seed": 0})
+    scored = Scored(SimpleNamespace(method="han"), test, written.outputs, "own_gate")
+    params = SimpleNamespace(model_dump=lambda exclude: {"confidence": 0.9, "num_resamples": 9, "seed": 0})
     write_parsing(params, written.dataset.categories, scored, scored, written.folder)
     most = written.outputs.segment_probabilities[2].max(axis=0)
     modality, category = np.unravel_index(most.argmax(), most.shape)
@@ -168,11 +177,14 @@ def test_tables_count_what_the_predictions_say(write: Callable) -> None:
         assert float(of_category[name]["audio"]) == pytest.approx(expected, abs=1e-4)
 
 
-def test_several_seeds_have_their_scores_and_their_mean(
-    make_parsing_run: Callable, make_parsing_params: Callable, tmp_path: Path
+@pytest.mark.parametrize("gate", ["global", "own"])
+def test_several_seeds_have_their_scores_and_their_mean_by_the_gate_asked_for(
+    gate: str, make_parsing_run: Callable, make_parsing_params: Callable, tmp_path: Path
 ) -> None:
+    settings = {"num_epochs": 2, "milestones": [], "learning_rate": 0.001}
     params = make_parsing_params(
-        **{"train.method": "han", "train.han.weak.num_epochs": 1, "train.han.weak.milestones": [], "train.num_seeds": 2}
+        **{"train.method": "han", "train.num_seeds": 2, "evaluate.gate": gate},
+        **{f"train.han.weak.{key}": value for key, value in settings.items()},
     )
     run = make_parsing_run()
     dataset = load_dataset(params, run / "prepared", run / "features")
@@ -185,6 +197,9 @@ def test_several_seeds_have_their_scores_and_their_mean(
     scores = [float(row["segment_type_at_av"]) for row in seeds]
     assert metrics["segment_type_at_av"] == pytest.approx(scores[0], abs=1e-3)
     assert metrics["segment_type_at_av_mean"] == pytest.approx(sum(scores) / 2, abs=1e-3)
-    assert (metrics["num_seeds"], metrics["best_epoch"], metrics["test_selected_epoch"]) == (2, 1, 1)
+    other = {"global": "own", "own": "global"}[gate]
+    assert metrics[f"{other}_gate_segment_type_at_av"] != scores[0], "the gates could not be told apart"
+    assert metrics["num_seeds"] == 2
+    assert metrics["best_epoch"] == metrics["test_selected_epoch"]
     assert metrics["test_selected_segment_type_at_av"] == metrics["segment_type_at_av"]
     assert metrics["num_clips_expected"] == 6

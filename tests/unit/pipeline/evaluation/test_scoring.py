@@ -8,6 +8,7 @@ import torch
 
 from pipeline.core.errors import CheckpointError
 from pipeline.evaluation.scoring import Scored, load_selected, score
+from pipeline.params.schema import EvaluateParams
 from pipeline.training.checkpoints import SELECTIONS, load_checkpoint, save_checkpoint
 from pipeline.training.dataset import load_dataset
 from pipeline.training.localization.dataset import LocalizationDataset
@@ -17,13 +18,15 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def trained(make_run: Callable, make_params: Callable, tmp_path: Path) -> tuple[LocalizationDataset, Path]:
-    """Return a data set with a masked segment, and the folder of weights trained on it."""
+def trained(
+    make_run: Callable, make_params: Callable, tmp_path: Path
+) -> tuple[LocalizationDataset, Path, EvaluateParams]:
+    """Return a data set with a masked segment, the folder of weights trained on it, and how they are scored."""
     run = make_run(num_clips=36, masked={"clip09": 3})
     params = make_params(**{"train.cpsp.full.num_epochs": 1, "train.cpsp.full.milestones": []})
     dataset = load_dataset(params, run / "prepared", run / "features")
     train(params.train, dataset, tmp_path / "train", CPU)
-    return dataset, tmp_path / "train"
+    return dataset, tmp_path / "train", params.evaluate
 
 
 def predicted(scored: Scored) -> np.ndarray:
@@ -31,11 +34,11 @@ def predicted(scored: Scored) -> np.ndarray:
 
 
 def test_each_checkpoint_is_scored_by_its_own_labels_in_one_pass(trained: tuple) -> None:
-    dataset, folder = trained
+    dataset, folder, params = trained
     pair = load_selected(folder, dataset, CPU)
     assert [checkpoint.selected_on for checkpoint, _ in pair] == ["val", "test"]
-    together = score(pair, dataset.test, dataset, CPU, num_with_maps=1)
-    alone = [score([one], dataset.test, dataset, CPU)[0] for one in pair]
+    together = score(pair, dataset.test, dataset, params, CPU, num_with_maps=1)
+    alone = [score([one], dataset.test, dataset, params, CPU)[0] for one in pair]
     for scored, again in zip(together, alone, strict=True):
         assert (predicted(scored) == predicted(again)).all()
         right = (predicted(scored) == dataset.test.truth.numpy()).mean()
@@ -46,15 +49,15 @@ def test_each_checkpoint_is_scored_by_its_own_labels_in_one_pass(trained: tuple)
 
 
 def test_segments_without_media_are_labelled_background(trained: tuple) -> None:
-    dataset, folder = trained
-    (scored, _) = score(load_selected(folder, dataset, CPU), dataset.test, dataset, CPU)
+    dataset, folder, params = trained
+    (scored, _) = score(load_selected(folder, dataset, CPU), dataset.test, dataset, params, CPU)
     clip = dataset.test.clips.clip_ids.index("clip09")
     assert not dataset.test.has_media[clip, 3]
     assert predicted(scored)[clip, 3] == len(dataset.categories)
 
 
 def test_of_imported_weights_nothing_was_selected_on_test(trained: tuple, tmp_path: Path) -> None:
-    dataset, folder = trained
+    dataset, folder, _ = trained
     checkpoint, network = load_checkpoint(folder / SELECTIONS["val"], CPU)
     imported = replace(checkpoint, selected_on="")
     save_checkpoint(tmp_path / "imported" / SELECTIONS["val"], imported, network.state_dict())
@@ -62,6 +65,6 @@ def test_of_imported_weights_nothing_was_selected_on_test(trained: tuple, tmp_pa
 
 
 def test_weights_of_other_categories_are_refused(trained: tuple) -> None:
-    dataset, folder = trained
+    dataset, folder, _ = trained
     with pytest.raises(CheckpointError, match="categories"):
         load_selected(folder, replace(dataset, categories=("bell", "siren", "train")), CPU)

@@ -16,7 +16,7 @@ from models.localization.answers import GatedLocalization
 from models.parsing.answers import Parsing
 from pipeline.features.audio.patches import PatchDecoder
 from pipeline.features.visual.frames import FrameDecoder
-from pipeline.metrics.parsing_decoding import Gate
+from pipeline.methods.settings import Gate
 from pipeline.prediction.localization import events as localized
 from pipeline.prediction.localization.events import LocalizedVideo
 from pipeline.prediction.localization.reading import LocalizationReading

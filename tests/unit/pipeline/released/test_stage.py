@@ -768,7 +768,7 @@ class TestClipFiles:
 class TestLlp:
     """LLP's three folders of one file per clip, as its authors distribute them."""
 
-    IDS = ("BjCEufrlXm4_20_30", "7nSYwyaP4QE_50_60", "-VWVECUju4w_0_10", "4O9rI-FpqLg_10_20")
+    IDS = ("BjCEufrlXm4", "7nSYwyaP4QE", "-VWVECUju4w", "4O9rI-FpqLg")
     SHAPES: ClassVar = {"vggish": (10, 128), "res152": (80, 2048), "r2plus1d_18": (10, 512)}
 
     @pytest.fixture
@@ -785,13 +785,12 @@ class TestLlp:
             arrays: dict[str, dict[str, np.ndarray]],
             *,
             archives: Sequence[str] = (),
-            name: Callable[[str], str] = lambda video_id: video_id[:11],
         ) -> Path:
             features = tmp_path / "raw" / "features"
             for folder, of_folder in arrays.items():
                 (features / folder).mkdir(parents=True, exist_ok=True)
                 for video_id, array in of_folder.items():
-                    np.save(features / folder / f"{name(video_id)}.npy", array)
+                    np.save(features / folder / f"{video_id}.npy", array)
                 if folder in archives:
                     with zipfile.ZipFile(features / f"{folder}.zip", "w") as archive:
                         for path in sorted((features / folder).iterdir()):
@@ -812,9 +811,8 @@ class TestLlp:
         return np.stack(segments)
 
     @pytest.mark.parametrize("archives", [(), ("res152",), ("vggish", "res152", "r2plus1d_18")])
-    @pytest.mark.parametrize("name", [lambda video_id: video_id[:11], lambda video_id: video_id])
-    def test_a_segment_is_its_frames_and_then_its_motion(self, archives, name, make_params, write, arrays, output):
-        raw, params = write(arrays, archives=archives, name=name), make_params("llp", "float32", shard_size=3)
+    def test_a_segment_is_its_frames_and_then_its_motion(self, archives, make_params, write, arrays, output):
+        raw, params = write(arrays, archives=archives), make_params("llp", "float32", shard_size=3)
         index = import_features(params, "visual", videos_of(self.IDS), raw, output)
         imported = read_features(output)
         assert tuple(imported) == self.IDS
@@ -902,32 +900,6 @@ class TestLlp:
         row = load_ledger(output / "ledger.csv")[0]
         assert row == LedgerRow(name, "partial", "short", "1111111000", "", "7 of 10 segments")
         assert read_features(output)[name].any(axis=1).tolist() == [True] * 7 + [False] * 3
-
-    def test_clips_of_one_video_share_its_file_which_is_told(self, make_params, write, arrays, output, caplog):
-        videos = videos_of([*self.IDS, "BjCEufrlXm4_30_40"])
-        import_features(make_params("llp", "float32"), "audio", videos, write(arrays), output)
-        imported = read_features(output)
-        np.testing.assert_array_equal(imported["BjCEufrlXm4_30_40"], arrays["vggish"][self.IDS[0]])
-        lines = [message for message in caplog.messages if "the same features" in message]
-        assert lines == [
-            "import audio: 1 files of vggish are of several clips each and give them the same features, "
-            "such as BjCEufrlXm4_20_30 and BjCEufrlXm4_30_40"
-        ]
-
-    def test_a_file_of_its_own_goes_before_that_of_the_video(self, make_params, write, arrays, output, caplog):
-        other = np.random.default_rng(1).random((10, 128), np.float32)
-        raw = write(arrays)
-        np.save(raw / "features" / "vggish" / "BjCEufrlXm4_30_40.npy", other)
-        videos = videos_of([*self.IDS, "BjCEufrlXm4_30_40"])
-        import_features(make_params("llp", "float32"), "audio", videos, raw, output)
-        np.testing.assert_array_equal(read_features(output)["BjCEufrlXm4_30_40"], other)
-        assert "the same features" not in caplog.text
-
-    def test_other_formats_take_whole_ids_alone(self, make_params, write, arrays, output):
-        raw = write(arrays)
-        (raw / "features" / "vggish").rename(raw / "features" / "audio")
-        match = r"expected a file for each of 4 videos"
-        refuse(match, make_params("csv"), raw, output, videos=videos_of(self.IDS), kind=PipelineError)
 
 
 @pytest.fixture(scope="module")

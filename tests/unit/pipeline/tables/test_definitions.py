@@ -269,7 +269,11 @@ def test_a_key_that_the_rows_training_does_not_read_is_refused(
 
 
 @pytest.mark.parametrize(
-    "key", ["evaluate.num_resamples", "train.han.weak.visual_smoothing", "train.common.weak.num_epochs"]
+    "key",
+    [
+        *("evaluate.num_resamples", "train.han.weak.visual_smoothing", "train.common.weak.num_epochs"),
+        "train.weak.background_clips",
+    ],
 )
 def test_a_key_that_a_row_of_parsing_does_not_read_is_refused(rows_file: Callable, llp: Params, key: str) -> None:
     definitions = load_definitions(

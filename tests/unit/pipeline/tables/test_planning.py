@@ -56,6 +56,7 @@ def test_plans_of_parsing_change_with_what_their_rows_read_alone(shipped_parsing
     assert set(before) == {*shipped_parsing.methods, "parsing_tau_050", "han_own_gate"}
     assert before["han_own_gate"].code == before["han_weak"].code != before["mmil_psp_weak"].code
     assert changed(**{"evaluate.gate": "own", "train.seed": 9, "evaluate.num_resamples": 9}) == set()
+    assert changed(**{"train.weak.background_clips": False}) == set()
     assert changed(**{"train.han.weak.visual_smoothing": 0.2}) == {"han_weak", "han_weak_common", "han_own_gate"}
     assert changed(**{"train.mmil_cpsp.weak.tau": 0.1}) == {"mmil_cpsp_weak", "mmil_cpsp_weak_common"}
 
