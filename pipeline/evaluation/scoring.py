@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import CheckpointError, explain
+from pipeline.methods.registry import METHODS
 from pipeline.metrics.segments import VideoCounts
 from pipeline.params.schema import EvaluateParams
 from pipeline.training.checkpoints import SELECTIONS, Checkpoint, load_checkpoint
@@ -55,7 +56,7 @@ def load_selected(folder: Path, dataset: Dataset, device: torch.device) -> list[
     Raises
     ------
     CheckpointError
-        If they are missing, damaged, or were trained on other categories or features.
+        If they are missing, damaged, or were trained for the other task, on other categories or on other features.
     """
     selected = _load(folder / SELECTIONS["val"], dataset, device)
     return [selected, _load(folder / SELECTIONS["test"], dataset, device)] if selected[0].selected_on else [selected]
@@ -108,10 +109,12 @@ def _load(path: Path, dataset: Dataset, device: torch.device) -> tuple[Checkpoin
 
 
 def _require_fit(path: Path, checkpoint: Checkpoint, dataset: Dataset) -> None:
-    pairs = {
+    pairs: dict[str, tuple[object, object]] = {
+        "task": (METHODS[checkpoint.method].task, dataset.task),
         "categories": (checkpoint.categories, list(dataset.categories)),
         "recipe of the visual features": (checkpoint.visual_recipe, dataset.visual.index.recipe),
         "recipe of the audio features": (checkpoint.audio_recipe, dataset.audio.index.recipe),
+        "sizes of the features": (checkpoint.inputs, dataset.network_inputs),
     }
     for subject, (trained_on, found) in pairs.items():
         if trained_on != found:

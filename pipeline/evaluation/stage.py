@@ -53,7 +53,7 @@ def evaluate_run(params: EvaluateParams, dataset: Dataset, weights: Path, output
     Raises
     ------
     CheckpointError
-        If the weights are missing or were trained on other categories or features.
+        If the weights are missing or were trained for the other task, on other categories or on other features.
     TrainingError
         If no clip of the test split has features.
     """

@@ -9,7 +9,7 @@ import torch
 from pipeline.core.errors import CheckpointError
 from pipeline.evaluation.scoring import Scored, load_selected, score
 from pipeline.params.schema import EvaluateParams
-from pipeline.training.checkpoints import SELECTIONS, load_checkpoint, save_checkpoint
+from pipeline.training.checkpoints import SELECTIONS, build_network, load_checkpoint, save_checkpoint
 from pipeline.training.dataset import load_dataset
 from pipeline.training.localization.dataset import LocalizationDataset
 from pipeline.training.loop import train
@@ -68,3 +68,24 @@ def test_weights_of_other_categories_are_refused(trained: tuple) -> None:
     dataset, folder, _ = trained
     with pytest.raises(CheckpointError, match="categories"):
         load_selected(folder, replace(dataset, categories=("bell", "siren", "train")), CPU)
+
+
+def test_weights_of_features_of_another_size_are_refused(trained: tuple, tmp_path: Path) -> None:
+    """The recipe of released features says nothing of their size."""
+    dataset, folder, _ = trained
+    checkpoint, _ = load_checkpoint(folder / SELECTIONS["val"], CPU)
+    other = replace(checkpoint, selected_on="", inputs={**checkpoint.inputs, "num_positions": 4})
+    save_checkpoint(tmp_path / SELECTIONS["val"], other, build_network(other).state_dict())
+    with pytest.raises(CheckpointError, match=r"sizes of the features: expected .*'num_positions': 4.* found .*; "):
+        load_selected(tmp_path, dataset, CPU)
+
+
+def test_weights_of_the_other_task_are_refused(
+    trained: tuple, make_parsing_run: Callable, make_parsing_params: Callable
+) -> None:
+    """A data set of either task may have the categories and the features of one of the other."""
+    _, folder, _ = trained
+    run = make_parsing_run()
+    parsing = load_dataset(make_parsing_params(), run / "prepared", run / "features")
+    with pytest.raises(CheckpointError, match="task: expected localization, found parsing; "):
+        load_selected(folder, parsing, CPU)
