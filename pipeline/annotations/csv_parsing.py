@@ -42,8 +42,8 @@ def read_csv_parsing(params: DatasetParams, raw: Path) -> ParsingAnnotations:
     Raises
     ------
     AnnotationError
-        If a file is missing or has another header, ``clips.csv`` has no rows, or a file names every faulty row: the
-        first ten and their number.
+        If a file is missing or has another header, ``clips.csv`` has no rows or no tags, or a file names every faulty
+        row: the first ten and their number.
     """
     remedy = f"write it as data/{params.name}/README.md shows for parsing"
     clips = _read_clips(raw / "clips.csv", videos_folder(params), remedy=remedy)
@@ -96,6 +96,10 @@ def _read_clips(path: Path, folder: str, *, remedy: str) -> dict[str, ParsedClip
     faults.raise_if_any()
     if not clips:
         raise AnnotationError(explain(path, expected="a row per clip", found="none", remedy=remedy))
+    if not any(clip.tags for clip in clips.values()):
+        raise AnnotationError(
+            explain(path, expected="a clip with a tag", found="clips without tags alone", remedy=remedy)
+        )
     return clips
 
 

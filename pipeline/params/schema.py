@@ -155,6 +155,12 @@ class WeakParams(Section):
     background_clips: Literal["auto", True, False]
 
 
+class ParsingWeakParams(WeakParams):
+    """Those of parsing, where no clips are added: one without tags belongs to a split as any other."""
+
+    background_clips: Literal["auto", False]
+
+
 class CommonParams(Section):
     """The schedule that the common recipe has for every method."""
 
@@ -227,11 +233,16 @@ class TrainParams(Section):
         return METHODS[self.method].recipe(self.supervision, self.recipe)
 
 
-def _train_params(task: Task, common: type[Section]) -> type[TrainParams]:
+def _train_params(task: Task, weak: type[WeakParams], common: type[Section]) -> type[TrainParams]:
     """Return the section `train` of a task: with the names of its methods, and a block of each."""
     methods = methods_of(task)
     blocks: dict[str, Any] = {name: (method.settings, ...) for name, method in methods.items()}
-    fields: dict[str, Any] = {"method": (Literal[tuple(methods)], ...), "common": (common, ...), **blocks}
+    fields: dict[str, Any] = {
+        "method": (Literal[tuple(methods)], ...),
+        "weak": (weak, ...),
+        "common": (common, ...),
+        **blocks,
+    }
     return create_model(
         f"{task.capitalize()}TrainParams",
         __base__=TrainParams,
@@ -241,8 +252,8 @@ def _train_params(task: Task, common: type[Section]) -> type[TrainParams]:
     )
 
 
-LocalizationTrainParams = _train_params("localization", CommonParams)
-ParsingTrainParams = _train_params("parsing", ParsingCommonParams)
+LocalizationTrainParams = _train_params("localization", WeakParams, CommonParams)
+ParsingTrainParams = _train_params("parsing", ParsingWeakParams, ParsingCommonParams)
 
 
 class EvaluateParams(Section):

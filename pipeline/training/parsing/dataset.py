@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.parsing.answers import Parsing
-from pipeline.core.errors import ShardError, TrainingError, explain
+from pipeline.core.errors import ShardError, explain
 from pipeline.features.recipes import LLP_LAYOUT, VisualLayout, feature_recipe, visual_layout
 from pipeline.methods.contract import gate_of_rule
 from pipeline.methods.settings import Gate
@@ -131,18 +131,9 @@ class ParsingDataset(Dataset):
         Raises
         ------
         TrainingError
-            If a split is empty, or background clips are asked for.
+            If a split is empty.
         """
         self.require_trainable(params.supervision)
-        if params.weak.background_clips is True:
-            raise TrainingError(
-                explain(
-                    "train.weak.background_clips: true",
-                    expected="auto or false: in parsing a clip without tags belongs to a split as any other",
-                    found="true",
-                    remedy="list such clips in the split train",
-                )
-            )
         return Splits(self.train, self.val, self.test)
 
 

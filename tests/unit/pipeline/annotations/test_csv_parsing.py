@@ -162,6 +162,11 @@ def test_faulty_rows_are_reported_together(read) -> None:
             EVENTS,
             r"clips\.csv: expected a row per clip, found none; write it as data/small/README",
         ),
+        (
+            "path,split,tags\na.mp4,train,\nb.mp4,test,\n",
+            "clip,modality,category,start,end\n",
+            r"clips\.csv: expected a clip with a tag, found clips without tags alone; write it as data/small/README",
+        ),
     ],
 )
 def test_other_tables_are_refused(read, clips: str, events: str, message: str) -> None:

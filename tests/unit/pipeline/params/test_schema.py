@@ -320,3 +320,10 @@ def test_formats_are_those_of_the_task(load):
         load({"dataset.format": "ave"}, "synthetic_parsing")
     with pytest.raises(ParamsError, match=r"dataset\.format: expected synthetic \| ave \| .* found 'llp'$"):
         load({"dataset.format": "llp"})
+
+
+def test_parsing_adds_no_background_clips(load):
+    with pytest.raises(ParamsError, match=r"train\.weak\.background_clips: expected 'auto' or False, found True$"):
+        load({"train.weak.background_clips": True}, "synthetic_parsing")
+    assert load({"train.weak.background_clips": False}, "synthetic_parsing").train.weak.background_clips is False
+    assert load({"train.weak.background_clips": True}).train.weak.background_clips is True

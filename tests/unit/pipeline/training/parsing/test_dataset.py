@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avel_testing.reaching import reachable
-from pipeline.core.errors import AnnotationError, ShardError, TrainingError
+from pipeline.core.errors import AnnotationError, ShardError
 from pipeline.params.schema import Params
 from pipeline.store.parsing_manifest import ParsedClip
 from pipeline.training.dataset import load_dataset
@@ -139,9 +139,3 @@ def test_labels_of_another_task_and_features_of_another_shape_are_refused_in_one
         load(make_parsing_run(), make_params(**{"visual.backbone": "vgg19"}))
     with pytest.raises(ShardError, match=r"frames_per_segment"):
         load(make_parsing_run(), make_parsing_params(**{"visual.combine": "stack", "visual.frames_per_segment": 8}))
-
-
-def test_background_clips_are_not_asked_for_in_vain(make_parsing_run: Callable, make_parsing_params: Callable) -> None:
-    params = make_parsing_params(**{"train.weak.background_clips": True})
-    with pytest.raises(TrainingError, match=r"background_clips: true: expected auto or false"):
-        load(make_parsing_run(), params).splits(params.train)
