@@ -114,7 +114,9 @@ def _decode_both(model: Model, path: Path, num_per_block: int) -> tuple[Prepared
         try:
             sound = _decode(SoundDecoder(model.patches), path)
         except MediaError as of_sound:
-            raise (error if of_sound.reason in ABSENT else of_sound) from of_sound
+            # A file of sound is not at fault for having no pictures.
+            has_pictures = error.reason != "no_video_stream"
+            raise (error if has_pictures and of_sound.reason in ABSENT else of_sound) from of_sound
         return None, sound, sound.seconds
     num_segments = count_segments(block.seconds, model.segment_seconds)
     try:

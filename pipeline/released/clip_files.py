@@ -1,7 +1,8 @@
 """Releases of a file per video, see :mod:`pipeline.store.clip_arrays`: VGGSound-AVEL's and LLP's.
 
 ==========================  ===========================================================================================
-``visual``, ``audio``       maps (T, H, W, C) or (T, C, H, W), and vectors (T, 128)
+``visual``, ``audio``       maps (T, H, W, C) or (T, C, H, W), and vectors (T, 128); of parsing ``visual`` may also be vectors
+                            (T, C) or stacks of them (T, K, C)
 ``vggish``                  LLP's sound, (T, 128)
 ``res152, r2plus1d_18``     LLP's pictures, (8 T, 2048) and (T, 512); a segment is one vector: eight frames, then motion
 ==========================  ===========================================================================================
@@ -40,7 +41,7 @@ class Folder:
     ----------
     name : str
     row_shape : tuple of int, optional
-        Of one row of an array; where it is not known, the first file tells, and its rows are maps or vectors of VGGish.
+        Of one row of an array; where it is not known, the first file tells; see :func:`is_channels_first`.
     rows_per_segment : int, optional
     """
 
@@ -69,6 +70,7 @@ class ClipFiles(Release):
     def __init__(self, params: Params, modality: Modality, videos: Sequence[VideoFile], raw: Path) -> None:
         super().__init__(params, modality, raw)
         folders = LLP_FOLDERS[modality] if params.dataset.format == "llp" else (Folder(modality),)
+        self.may_be_vectors = params.dataset.task == "parsing"  # localization attends to the positions of maps
         self._num_taken = 0
         self._repeats_last = params.dataset.short_clips == "repeat"
         # A video without a path is a background clip of AVE's features: an addition that may be missing.
@@ -198,7 +200,12 @@ class _Part:
         self._row_shape = self._folder.row_shape
         if self._row_shape is None:
             video_id, first = self._first_array(video_ids)
-            self._is_channels_first = is_channels_first(first.shape, self._release.modality, self.subject(video_id))
+            self._is_channels_first = is_channels_first(
+                first.shape,
+                self._release.modality,
+                self.subject(video_id),
+                may_be_vectors=self._release.may_be_vectors,
+            )
             self._row_shape = first.shape[1:]
         rows = np.empty((self._folder.rows_per_segment, *self._row_shape), np.uint8)
         self.feature_shape = self.arranged(self._by_segment(rows)).shape[1:]

@@ -48,10 +48,13 @@ NUM_COMPONENTS = 64
 _ONE_RELEASE = "use the Annotations.txt and the features of one release, as they were downloaded"
 
 
-def is_channels_first(shape: tuple[int, ...], modality: Modality, subject: object) -> bool:
+def is_channels_first(
+    shape: tuple[int, ...], modality: Modality, subject: object, *, may_be_vectors: bool = False
+) -> bool:
     """Return whether the features of a clip are maps (T, C, H, W) instead of (T, H, W, C).
 
-    Maps are square, so that the two equal sides tell which axis is which.
+    Maps are square, so that the two equal sides tell which axis is which. With `may_be_vectors`, visual features may
+    also be a vector per segment (T, C), or a stack of them (T, K, C).
 
     >>> is_channels_first((10, 1024, 7, 7), "visual", "a clip")
     True
@@ -59,14 +62,19 @@ def is_channels_first(shape: tuple[int, ...], modality: Modality, subject: objec
     Raises
     ------
     ShardError
-        If they are no maps, it cannot be told, or audio is not (T, 128).
+        If they are of no such form, it cannot be told, or audio is not (T, 128).
     """
-    expected = f"(T, {AUDIO_CHANNELS})" if modality == "audio" else "(T, H, W, C) or (T, C, H, W), H = W and another C,"
+    expected = f"(T, {AUDIO_CHANNELS})"
+    if modality == "visual":
+        vectors = "(T, C), (T, K, C), " if may_be_vectors else ""
+        expected = f"{vectors}(T, H, W, C) or (T, C, H, W), H = W and another C,"
     if 0 not in shape:
         if modality == "audio" and len(shape) == 2 and shape[1] == AUDIO_CHANNELS:
             return False
         if modality == "visual" and len(shape) == 4 and (shape[1] == shape[2]) != (shape[2] == shape[3]):
             return shape[2] == shape[3]
+        if modality == "visual" and len(shape) in (2, 3) and may_be_vectors:
+            return False
     raise ShardError(
         explain(
             subject,

@@ -37,6 +37,15 @@ class TestLayout:
         with pytest.raises(ShardError, match=r"x: expected visual features \(T, H, W, C\) or \(T, C, H, W\)"):
             is_channels_first(shape, "visual", "x")
 
+    @pytest.mark.parametrize("shape", [(10, 512), (10, 8, 512), (10, 7, 7, 512)])
+    def test_vectors_and_stacks_are_taken_where_networks_take_them(self, shape):
+        assert not is_channels_first(shape, "visual", "x", may_be_vectors=True)
+
+    @pytest.mark.parametrize("shape", [(512,), (0, 512), (10, 0, 512), (10, 7, 7, 7), (10, 2, 7, 7, 512)])
+    def test_what_is_no_vector_either_is_refused(self, shape):
+        with pytest.raises(ShardError, match=r"expected visual features \(T, C\), \(T, K, C\), \(T, H, W, C\) or"):
+            is_channels_first(shape, "visual", "x", may_be_vectors=True)
+
     @pytest.mark.parametrize("shape", [(10, 127), (128,), (0, 128), (10, 128, 1)])
     def test_audio_is_128_wide(self, shape):
         assert not is_channels_first((3, 128), "audio", "x")

@@ -96,12 +96,13 @@ def make_params(preset) -> Callable[..., Params]:
         shard_size: int = 32,
         max_failed_fraction: float = 0.05,
         short_clips: str = "mask",
+        task: str = "localization",
     ) -> Params:
         section = {"storage": storage, "max_failed_fraction": max_failed_fraction}
         return preset.model_copy(
             update={
                 "dataset": preset.dataset.model_copy(
-                    update={"name": "small", "format": format, "short_clips": short_clips}
+                    update={"name": "small", "format": format, "short_clips": short_clips, "task": task}
                 ),
                 "features": preset.features.model_copy(update={"source": "released"}),
                 "extract": preset.extract.model_copy(update={"shard_size": shard_size}),
@@ -632,6 +633,15 @@ class TestClipFiles:
         import_features(make_params("csv", "float32"), "visual", videos_of(self.IDS), raw, output)
         np.testing.assert_array_equal(read_features(output)["a"], maps[1])
         assert facts_of(output)["files"][0]["shape"] == [4, 10, *((8, 3, 3) if is_first else (3, 3, 8))]
+
+    @pytest.mark.parametrize("shape", [(8,), (5, 8)])
+    def test_vectors_are_of_parsing_alone(self, shape, make_params, write, output):
+        features = np.random.default_rng(5).random((4, 10, *shape), np.float32)
+        raw = write(dict(zip(self.IDS, features, strict=True)), "visual")
+        import_features(make_params("csv", "float32", task="parsing"), "visual", videos_of(self.IDS), raw, output)
+        np.testing.assert_array_equal(read_features(output)["a"], features[1])
+        with pytest.raises(ShardError, match=r"visual b: expected visual features \(T, H, W, C\) or"):
+            import_features(make_params("csv", "float32"), "visual", videos_of(self.IDS), raw, output)
 
     def test_short_clips_are_masked_and_long_ones_cut(self, make_params, write, arrays, output):
         long = np.concatenate([arrays["d"], arrays["b"][:2] + 7])

@@ -132,7 +132,11 @@ def test_a_file_of_sound_is_parsed_by_it_and_has_its_length(
 @pytest.mark.usefixtures("decode_in_test")
 @pytest.mark.parametrize(
     ("settings", "reason"),
-    [({"num_frames": None, "audio_seconds": 0.2}, "no_video_stream"), ({"audio_seconds": None}, "undecodable")],
+    [
+        ({"num_frames": None, "audio_seconds": 0.2}, "too_short"),
+        ({"num_frames": 1, "audio_seconds": None}, "too_short"),
+        ({"audio_seconds": None}, "undecodable"),
+    ],
 )
 def test_a_file_of_which_nothing_can_be_used_is_one_error(
     settings: dict, reason: str, make_parser: Callable, media: SimpleNamespace, tmp_path: Path
@@ -141,7 +145,7 @@ def test_a_file_of_which_nothing_can_be_used_is_one_error(
     if reason == "undecodable":
         video.write_bytes(video.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/ZZZ"))
     with pytest.raises(MediaError, match=r"^half\.mkv: ") as raised:
-        predict_video(make_parser(), video)
+        predict_video(make_parser(sampling="frames"), video)
     assert raised.value.reason == reason
 
 
