@@ -103,6 +103,8 @@ def _describe_fault(fault: Any) -> str:
     key = one_line(".".join(str(part) for part in fault["loc"])) if fault["loc"] else "(file)"
     if fault["type"] == "missing":
         return f"{key}: expected a value, found none"
+    if fault["type"] == "model_type":
+        return f"{key}: expected a block of keys, found {one_line(repr(fault['input']))}"
     expected = "expected no such key" if fault["type"] == "extra_forbidden" else _lower_first(one_line(fault["msg"]))
     return f"{key}: {expected}, found {one_line(repr(fault['input']))}"
 

@@ -327,3 +327,8 @@ def test_parsing_adds_no_background_clips(load):
         load({"train.weak.background_clips": True}, "synthetic_parsing")
     assert load({"train.weak.background_clips": False}, "synthetic_parsing").train.weak.background_clips is False
     assert load({"train.weak.background_clips": True}).train.weak.background_clips is True
+
+
+def test_a_value_in_the_place_of_a_block_is_named_without_class_names(load):
+    with pytest.raises(ParamsError, match=r"visual\.motion: expected a block of keys, found 'r2plus1d_18'$"):
+        load({"visual.motion": "r2plus1d_18"}, "synthetic_parsing")
