@@ -1,11 +1,7 @@
 """Releases of a file per video, see :mod:`pipeline.store.clip_arrays`: VGGSound-AVEL's and LLP's.
 
 ==========================  ===========================================================================================
-<<<<<<< HEAD
 ``visual``, ``audio``       maps (T, H, W, C) or (T, C, H, W), and vectors (T, 128); of parsing ``visual`` may also
-=======
-``visual``, ``audio``       maps (T, H, W, C) or (T, C, H, W), and vectors (T, 128); ``visual`` of parsing may also
->>>>>>> p-eyes1
                             be vectors (T, C) or stacks of them (T, K, C)
 ``vggish``                  LLP's sound, (T, 128)
 ``res152, r2plus1d_18``     LLP's pictures, (8 T, 2048) and (T, 512); a segment is one vector: eight frames, then motion
