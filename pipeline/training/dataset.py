@@ -7,7 +7,6 @@ to the task: :mod:`pipeline.training.localization`, :mod:`pipeline.training.pars
 This module knows where each clip's features are; :mod:`pipeline.training.loading` reads them.
 """
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ from pipeline.store.manifest import SPLITS
 from pipeline.store.shards import Shard, ShardIndex, require_recipe, verify_shard
 from pipeline.training.outputs import Outputs
 from pipeline.training.reading import FeatureFiles
-
-logger = logging.getLogger(__name__)
 
 
 class FeatureFolder:

@@ -137,7 +137,7 @@ def test_experiments_vary_params_and_are_listed_with_their_scores(workspace) -> 
     difference = json.loads(workspace.run("dvc", "metrics", "diff", "--json", "--all", "HEAD", "weak").stdout)
     assert difference["results/evaluate/metrics.json"]
     plots = json.loads(workspace.run("dvc", "plots", "show", "--json").stdout)["data"]
-    assert {"accuracy", "confusion"} <= set(plots)
+    assert {"score", "confusion"} <= set(plots)
     assert any(name.endswith("train_loss.tsv") for name in plots)
     workspace.run("git", "checkout", "--quiet", "--", "params.yaml", "dvc.lock", "results/evaluate/metrics.json")
     workspace.run("dvc", "checkout", "--quiet", "dvc.yaml")

@@ -37,7 +37,6 @@ def rendered(make_workspace: Callable) -> object:
     """The graph after its first run on a rendered data set of twelve clips."""
     workspace = make_workspace()
     render(workspace.path / "data/tiny/raw", "parsing", num_clips=12, seed=5)
-    short = {"num_epochs": 2, "milestones": [1]}
     use(
         workspace,
         "synthetic_parsing",
@@ -45,7 +44,8 @@ def rendered(make_workspace: Callable) -> object:
             "dataset.name": "tiny",
             "evaluate.num_resamples": 100,
             "report.num_clips": 2,
-            **{f"train.{method}.weak.{key}": value for method in ("han", "mmil_cpsp") for key, value in short.items()},
+            **{f"train.{method}.weak.num_epochs": 2 for method in ("han", "mmil_cpsp")},
+            **{f"train.{method}.weak.milestones": [1] for method in ("han", "mmil_cpsp")},
         },
     )
     workspace.run("dvc", "add", "--quiet", "data/tiny/raw")

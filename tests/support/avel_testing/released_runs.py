@@ -1,5 +1,6 @@
 """Runs of the product's own training loop on the one batch of a golden set, recorded step by step."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -92,10 +93,16 @@ def make_splits(
 
 def make_run(params: TrainParams, splits: Splits, store: Store, released: nn.Module, scratch: Path) -> Run:
     """Return a run that starts from the weights of `released`, without dropout."""
+    *map_shape, channels = store.visual.shape[2:]
     dataset = SimpleNamespace(
         categories=tuple(str(number) for number in range(splits.training_clips.num_categories)),
-        visual=SimpleNamespace(feature_shape=store.visual.shape[2:], index=SimpleNamespace(recipe={})),
-        audio=SimpleNamespace(feature_shape=store.audio.shape[2:], index=SimpleNamespace(recipe={})),
+        network_inputs={
+            "visual_channels": channels,
+            "num_positions": math.prod(map_shape),
+            "audio_features": store.audio.shape[-1],
+        },
+        visual=SimpleNamespace(index=SimpleNamespace(recipe={})),
+        audio=SimpleNamespace(index=SimpleNamespace(recipe={})),
     )
     description = new_checkpoint(params, dataset)
     run = ReleasedRun(params, splits, description, store, torch.device("cpu"), scratch)

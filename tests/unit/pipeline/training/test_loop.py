@@ -108,7 +108,7 @@ def test_maps_of_a_resnet_train_too(make_run: Callable, make_params: Callable, t
     params = make_params(**fast(), **{"visual.backbone": "resnet101", "train.cpsp.full.learning_rate": 0.0003})
     train(params.train, load(make_run(channels=1024, backbone="resnet101"), params), tmp_path / "out", CPU)
     checkpoint, network = load_checkpoint(tmp_path / "out" / "weights.safetensors", CPU)
-    assert (checkpoint.visual_channels, checkpoint.visual_recipe["backbone"]) == (1024, "resnet101")
+    assert (checkpoint.inputs["visual_channels"], checkpoint.visual_recipe["backbone"]) == (1024, "resnet101")
     assert network(torch.zeros(1, 10, 7, 7, 1024), torch.zeros(1, 10, 128)).event_logits.shape == (1, 10)
     rows = history(tmp_path / "out")
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])

@@ -1,6 +1,7 @@
 """The training loop on parsing: what it descends, what it keeps, and that a killed run ends in the same bytes."""
 
 import csv
+import json
 import logging
 import math
 from collections.abc import Callable
@@ -135,15 +136,14 @@ def test_what_clips_hold_is_learned_from_their_tags(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Separable features of 48 clips: the network must find where, and in which modality, each tag is."""
-    params = make_parsing_params(**short("mmil_cpsp", 25), **{"train.mmil_cpsp.weak.learning_rate": 0.001})
-    dataset = load(make_parsing_run(num_clips=48), params)
+    """Separable features of 96 clips: the network must find where, and in which modality, each tag is."""
+    changes = {"train.mmil_cpsp.weak.learning_rate": 0.001, "train.mmil_cpsp.weak.milestones": [35]}
+    params = make_parsing_params(**short("mmil_cpsp", 40) | changes)
+    dataset = load(make_parsing_run(num_clips=96), params)
     train(params.train, dataset, tmp_path / "train", CPU)
     with caplog.at_level(logging.INFO, "pipeline.evaluation"):
         evaluate_run(params.evaluate, dataset, tmp_path / "train", tmp_path / "evaluate", CPU)
     assert "everything: " in caplog.text
-    import json
-
     metrics = json.loads((tmp_path / "evaluate/metrics.json").read_text())
     references = (metrics["everything_segment_type_at_av"], metrics["nothing_segment_type_at_av"])
-    assert metrics["segment_type_at_av_low"] > max(references) + 10
+    assert metrics["segment_type_at_av"] > max(references) + 10
